@@ -1,0 +1,217 @@
+# asset-agent: carries each file of a folder to eGain's Create Asset API.
+#
+#   make demo     see it work        make check    run all tests        make help
+
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+BINDIR     ?= $(PREFIX)/bin
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+VERSION    ?= 0.1.0
+BUILD      ?= build
+
+PKG_CONFIG ?= pkg-config
+INSTALL    ?= install
+PROVE      ?= prove
+CFLAGS     ?= -O2 -g
+PACKAGES   := libcurl json-c libsystemd sqlite3
+
+# The modules, bottom layer first: a file includes its own layer and those below, and
+# `make layers` fails where one does not.
+LAYER_0 := macro clock random strv text log fs parse ini json plain
+LAYER_1 := backoff bucket breaker verdict item schedule once
+LAYER_2 := config-value config-url config-key config-set config-check config mime asset-api oauth \
+           content-url sidecar ledger-db ledger-thread ledger
+LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
+           spool-tree spool http notify
+LAYER_4 := health token transfer uploader agent
+LAYER_5 := main
+LAYERS  := 0 1 2 3 4 5
+MODULES := $(foreach n,$(LAYERS),$(LAYER_$(n)))
+
+SOURCES := $(wildcard $(MODULES:%=agent/%.c))
+LIBRARY := $(patsubst %.c,$(BUILD)/%.o,$(filter-out agent/main.c,$(SOURCES)))
+PROGRAM := $(BUILD)/asset-agent
+SERVICE := $(BUILD)/asset-service
+UNIT_TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
+SCENARIO_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/scenario/test-*.c))
+REPLAYS        := $(patsubst tests/fuzz/fuzz-%.c,$(BUILD)/tests/fuzz/replay-%,$(wildcard tests/fuzz/fuzz-*.c))
+FUZZERS        := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
+
+WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+             -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wcast-align -Werror=switch \
+             -Werror=implicit -Werror=return-type -Werror=incompatible-pointer-types
+HARDENING := -fstack-protector-strong -fPIE -fno-strict-overflow
+FORTIFY   := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+DEFINES   := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' \
+             -DSYSCONFDIR='"$(SYSCONFDIR)"'
+override CPPFLAGS += $(DEFINES) -Iagent $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+override CFLAGS   += -std=gnu17 -pthread $(WARNINGS) $(HARDENING) $(FORTIFY) $(SANITIZE)
+override LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
+LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+
+TEST_CPPFLAGS := -Itests/service -Itests/scenario
+TEST_LIBS     := $(shell $(PKG_CONFIG) --libs cmocka libmicrohttpd 2>/dev/null)
+WORLD_OBJECTS   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/scenario/world*.c))
+SERVICE_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/service/main.c,$(wildcard tests/service/*.c)))
+
+SUBMAKE := $(MAKE) --no-print-directory -j$(shell nproc)
+
+# `make V=1` shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' '$(1)' '$(2)')
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all demo check check-programs check-system layers install uninstall sanitize tidy format \
+        bench fuzz coverage deps deps-test clean help
+
+all: $(PROGRAM) ## build the agent (the default)
+
+$(PROGRAM): $(BUILD)/agent/main.o $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c Makefile
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(if $(filter tests/%,$<),$(TEST_CPPFLAGS)) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# A unit test names the functions that it makes fail in its first lines, `// wrap: read write`.
+wraps = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's,^// wrap: ,,p' $(1)))
+comma := ,
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $(call wraps,tests/unit/$*.c) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+$(BUILD)/tests/unit/test-service: $(SERVICE_OBJECTS)
+
+$(SERVICE): $(BUILD)/tests/service/main.o $(SERVICE_OBJECTS) $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+$(BUILD)/tests/scenario/%: $(BUILD)/tests/scenario/%.o $(WORLD_OBJECTS) \
+		$(SERVICE_OBJECTS) $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+demo: deps-test ## see it work: a stand-in service, the agent, real files, the log
+	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
+	@BUILD=$(BUILD) tests/demo/run
+
+check: deps-test ## install what the tests need, then run all of them
+	@$(SUBMAKE) layers
+	@$(SUBMAKE) check-programs CC=gcc BUILD=$(BUILD)/gcc
+	@$(SUBMAKE) check-programs CC=clang BUILD=$(BUILD)/clang
+	@$(SUBMAKE) sanitize BUILD=$(BUILD)
+	@$(SUBMAKE) check-system BUILD=$(BUILD)/gcc CC=gcc
+
+# All test programs of one build; they speak TAP.
+check-programs: $(PROGRAM) $(SERVICE) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
+	@echo "Testing $(BUILD) ($(CC)):"
+	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_SERVICE=$(abspath $(SERVICE)) \
+		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --exec '' \
+		$(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
+
+# The agent as a service of a real systemd, in a throw-away container: needs root.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+check-system: $(PROGRAM) $(SERVICE)
+	@$(AS_ROOT) env BUILD=$(BUILD) $(PROVE) --exec '' tests/system/test-systemd
+
+# Includes point downward only.
+layers:
+	@tests/layers $(foreach n,$(LAYERS),$(n) $(LAYER_$(n)) /)
+
+sanitize: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+		$(SUBMAKE) check-programs BUILD=$(BUILD)/sanitize FORTIFY= \
+		CC=gcc CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+		SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+
+# ---- fuzzing: the corpus is replayed by `make check`, `make fuzz` goes on from it ----
+
+FUZZ_SECONDS ?= 60
+$(BUILD)/tests/fuzz/replay-%: $(BUILD)/tests/fuzz/fuzz-%.o $(BUILD)/tests/fuzz/replay.o $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+fuzz: deps-test ## fuzz each parser for FUZZ_SECONDS (60)
+	@$(SUBMAKE) fuzz-programs BUILD=$(BUILD)/fuzz CC=clang FORTIFY= \
+		SANITIZE="-fsanitize=fuzzer-no-link,address,undefined"
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZERS)
+	@set -e; for fuzzer in $(FUZZERS); do \
+		name=$${fuzzer##*/fuzz-}; mkdir -p $(BUILD)/found/$$name; \
+		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			$(BUILD)/found/$$name tests/fuzz/corpus/$$name; \
+	done
+
+# ---- care of the code ----
+
+C_FILES = $(shell git ls-files '*.[ch]')
+
+format: ## lay the code out as .clang-format says
+	clang-format -i $(C_FILES)
+
+tidy: ## clang-format, clang-tidy, cppcheck, gcc -fanalyzer: all must be silent
+	clang-format --dry-run --Werror $(C_FILES)
+	clang-tidy --quiet $(filter %.c,$(C_FILES)) -- $(CPPFLAGS) $(TEST_CPPFLAGS) -std=gnu17
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+		--inline-suppr --suppressions-list=tests/cppcheck.supp $(DEFINES) -Iagent agent
+	@$(SUBMAKE) BUILD=$(BUILD)/analyze CC=gcc \
+		CFLAGS="-O1 -g -fanalyzer -Werror"
+
+coverage: deps-test ## line and branch coverage of agent/ by all tests
+	@$(SUBMAKE) check-programs BUILD=$(BUILD)/coverage CC=gcc FORTIFY= \
+		CFLAGS="-O0 -g" SANITIZE=--coverage
+	@tests/install-packages gcovr
+	gcovr --root . --filter agent/ --print-summary $(BUILD)/coverage
+
+bench: deps-test ## measure against what a user would use instead
+	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
+	@BUILD=$(BUILD) tests/bench/run
+
+# ---- packages ----
+
+DEBIAN_BUILD := gcc make pkg-config libcurl4-openssl-dev libjson-c-dev libsystemd-dev \
+                libsqlite3-dev
+DEBIAN_TEST  := $(DEBIAN_BUILD) clang libcmocka-dev libmicrohttpd-dev perl rsync curl jq \
+                inotify-tools libclang-rt-dev \
+                systemd systemd-container procps
+
+deps: ## install what the build needs (apt), or name it
+	@tests/install-packages $(DEBIAN_BUILD)
+
+deps-test:
+	@tests/install-packages $(DEBIAN_TEST)
+
+# ---- installing ----
+
+install: all ## install below DESTDIR and PREFIX
+	$(INSTALL) -D -m 0755 $(PROGRAM) $(DESTDIR)$(BINDIR)/asset-agent
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
+	sed 's,/usr/bin/,$(BINDIR)/,' systemd/asset-agent.service >$(DESTDIR)$(UNITDIR)/asset-agent.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/asset-agent.service
+	$(INSTALL) -D -m 0644 systemd/asset-agent.sysusers $(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf
+	$(INSTALL) -D -m 0644 systemd/asset-agent.tmpfiles $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf || \
+		$(INSTALL) -D -m 0644 conf/agent.conf $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf
+
+uninstall: ## remove what install put there; configuration, state and spools stay
+	rm -f $(DESTDIR)$(BINDIR)/asset-agent $(DESTDIR)$(UNITDIR)/asset-agent.service \
+		$(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+help: ## show this text
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,628 @@
+#include <inttypes.h>
+#include <signal.h>
+#include <systemd/sd-event.h>
+
+#include "agent.h"
+#include "health.h"
+#include "log.h"
+#include "macro.h"
+#include "notify.h"
+#include "uploader.h"
+
+#define STATUS_INTERVAL USEC_PER_SEC	      /* of STATUS=, at the most */
+#define FOOT_INTERVAL	(100 * USEC_PER_MSEC) /* of the line on a terminal */
+#define STOP_GRACE	(10 * USEC_PER_SEC)   /* for what is on its way at a stop */
+
+struct agent {
+	const struct config *config;
+	enum agent_mode mode;
+	sd_event *event;
+	struct ledger *ledger;
+	struct mime *mime;
+	struct http *http;
+	struct token *token;
+	struct watch *watch;
+	struct health health;
+	struct transfer_services services;
+	struct uploader *uploader;
+	struct spool **spools;
+	size_t spool_count;
+	bool spool_away;
+	/* Rows of the ledger whose spool is away: restored when it is back. */
+	uint64_t *orphans;
+	size_t orphan_count;
+	sd_event_source *status_source, *stop_source;
+	bool status_armed, stopping, gave_up;
+};
+
+/* ---- what people see ---- */
+
+static void format_since(char buffer[static CLOCK_STRING_MAX], usec_t real)
+{
+	time_t seconds = (time_t)(real / USEC_PER_SEC);
+	struct tm tm;
+
+	if (!localtime_r(&seconds, &tm) ||
+	    !strftime(buffer, CLOCK_STRING_MAX, "%H:%M", &tm))
+		buffer[0] = '\0';
+}
+
+static char *status_text(const struct agent *agent)
+{
+	const struct health_service *away = health_away(&agent->health);
+	struct uploader_stats stats = uploader_stats(agent->uploader);
+	_cleanup_free_ char *trouble = NULL;
+	char since[CLOCK_STRING_MAX];
+	char *text;
+
+	if (away) {
+		format_since(since, away->since);
+		if (asprintf(&trouble, "; %s unreachable since %s", away->name, since) <
+		    0)
+			trouble = NULL;
+	}
+	if (asprintf(&text,
+		     "Uploading %zu, waiting %zu%s, uploaded %" PRIu64 ", failed %" PRIu64
+		     "%s",
+		     stats.moving, stats.waiting, stats.more ? "+" : "", stats.uploaded,
+		     stats.failed, trouble ? trouble : "") < 0)
+		return NULL;
+	return text;
+}
+
+static bool shows_foot(const struct agent *agent)
+{
+	return agent->mode == AGENT_DRAIN && isatty(STDERR_FILENO);
+}
+
+/* 0, or -EAGAIN: it did not get through. */
+static int show_status(const struct agent *agent)
+{
+	_cleanup_free_ char *text = status_text(agent);
+
+	if (!text)
+		return -EAGAIN;
+	if (shows_foot(agent))
+		log_foot(text);
+	return notify_status("%s", text);
+}
+
+/* At most one status an interval, and no timer while nothing changes. */
+static void on_changed(void *userdata)
+{
+	struct agent *agent = userdata;
+	usec_t interval = shows_foot(agent) ? FOOT_INTERVAL : STATUS_INTERVAL;
+
+	if (agent->status_armed)
+		return;
+	agent->status_armed = true;
+	(void)sd_event_source_set_time(agent->status_source,
+				       usec_add(clock_monotonic(), interval));
+	(void)sd_event_source_set_enabled(agent->status_source, SD_EVENT_ONESHOT);
+}
+
+static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct agent *agent = userdata;
+
+	(void)source;
+	(void)usec;
+	agent->status_armed = false;
+	if (show_status(agent) < 0)
+		on_changed(agent);
+	return 0;
+}
+
+/* ---- what was unfinished ---- */
+
+static bool is_orphan(const struct agent *agent, uint64_t serial)
+{
+	for (size_t i = 0; i < agent->orphan_count; i++)
+		if (agent->orphans[i] == serial)
+			return true;
+	return false;
+}
+
+static int keep_orphan(struct agent *agent, uint64_t serial)
+{
+	uint64_t *orphans = reallocarray(agent->orphans, agent->orphan_count + 1,
+					 sizeof(*orphans));
+
+	if (!orphans)
+		return -ENOMEM;
+	orphans[agent->orphan_count++] = serial;
+	agent->orphans = orphans;
+	return 0;
+}
+
+/* 1: taken over, 0: its spool is not there. */
+static int restore_row(struct agent *agent, const struct ledger_row *row)
+{
+	for (size_t i = 0; i < agent->spool_count; i++) {
+		_cleanup_(
+			spool_directory_unrefp) struct spool_directory *directory = NULL;
+		int r = spool_find_directory(agent->spools[i], row->directory,
+					     &directory);
+
+		if (r > 0)
+			r = uploader_restore(agent->uploader, directory, row) >= 0;
+		if (r > 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int on_row(void *userdata, const struct ledger_row *row)
+{
+	struct agent *agent = userdata;
+
+	return restore_row(agent, row) ? 0 : keep_orphan(agent, row->serial);
+}
+
+static int on_orphan(void *userdata, const struct ledger_row *row)
+{
+	struct agent *agent = userdata;
+
+	if (!is_orphan(agent, row->serial) || !restore_row(agent, row))
+		return 0;
+	for (size_t i = 0; i < agent->orphan_count; i++)
+		if (agent->orphans[i] == row->serial)
+			agent->orphans[i] = agent->orphans[--agent->orphan_count];
+	return 0;
+}
+
+/* Uploads come first: a later grant of the same name must find them finished. */
+static int each_unfinished(struct agent *agent, ledger_row_fn row)
+{
+	int r = ledger_each(agent->ledger, LEDGER_UPLOADED, row, agent);
+
+	return r < 0 ? r : ledger_each(agent->ledger, LEDGER_GRANTED, row, agent);
+}
+
+static int restore(struct agent *agent)
+{
+	int r = each_unfinished(agent, on_row);
+
+	if (r < 0)
+		log_error("Could not read what was unfinished: %s.", log_errno(r));
+	else if (agent->orphan_count > 0)
+		log_notice(
+			"Files that were on their way, and lie in no spool that is there now: "
+			"%zu. What is known of them is kept until it is.",
+			agent->orphan_count);
+	return r;
+}
+
+/* ---- spools ---- */
+
+static bool on_candidate(void *userdata, struct spool_directory *directory,
+			 const char *name, usec_t at, bool event)
+{
+	struct agent *agent = userdata;
+
+	return uploader_candidate(agent->uploader, directory, name, at, event);
+}
+
+static void on_not_a_file(void *userdata, struct spool_directory *directory,
+			  const char *name, const char *why)
+{
+	const struct spool *spool = spool_of(directory);
+	_cleanup_free_ char *path = NULL;
+	struct log_fields fields = { .kind = LOG_NOT_A_FILE, .stage = "spool" };
+
+	(void)userdata;
+	if (asprintf(&path, "%s/%s", spool_directory_path(directory), name) < 0)
+		path = NULL;
+	fields.file = path;
+	fields.spool = spool ? spool_config(spool)->name : NULL;
+	log_event(LOG_WARNING, &fields, "Not uploading %s: it is %s.", path ? path : name,
+		  why);
+}
+
+static void tell_polling(const struct config_spool *config, int error)
+{
+	const struct log_fields fields = { .kind = LOG_POLLING, .spool = config->name };
+	char span[CLOCK_STRING_MAX];
+
+	clock_format_span(span, config->poll_interval);
+	if (error == -ENOSPC)
+		log_event(
+			LOG_WARNING, &fields,
+			"Polling %s every %s: the kernel's limit of watched directories is "
+			"reached. Raise fs.inotify.max_user_watches (sysctl).",
+			config->path, span);
+	else if (error < 0)
+		log_event(LOG_WARNING, &fields,
+			  "Polling %s every %s: watching it failed: %s.", config->path,
+			  span, log_errno(error));
+	else
+		log_event(
+			LOG_NOTICE, &fields,
+			"Polling %s every %s: on a network filesystem the kernel does not "
+			"see what other machines write.",
+			config->path, span);
+}
+
+static void on_news(void *userdata, struct spool *spool,
+		    struct spool_directory *directory, enum spool_news news, int error)
+{
+	const struct config_spool *config = spool_config(spool);
+	struct log_fields fields = { .spool = config->name };
+	struct agent *agent = userdata;
+	char span[CLOCK_STRING_MAX];
+
+	switch (news) {
+	case SPOOL_AWAY:
+		agent->spool_away = true;
+		fields.kind = LOG_SPOOL_AWAY;
+		log_event(
+			LOG_WARNING, &fields,
+			"The spool directory %s can't be opened: %s. Looking again every %s.",
+			config->path, log_errno(error),
+			clock_format_span(span, config->poll_interval));
+		break;
+	case SPOOL_BACK:
+		fields.kind = LOG_SPOOL_BACK;
+		log_event(LOG_NOTICE, &fields, "The spool directory %s is back.",
+			  config->path);
+		if (agent->orphan_count > 0)
+			(void)each_unfinished(agent, on_orphan);
+		break;
+	case SPOOL_POLLING: tell_polling(config, error); break;
+	case SPOOL_DIRECTORY_UNREADABLE:
+		agent->spool_away = true;
+		fields.kind = LOG_SPOOL_AWAY;
+		log_event(
+			LOG_WARNING, &fields,
+			"The directory %s can't be read: %s. Its files wait until it can.",
+			spool_directory_path(directory), log_errno(error));
+		break;
+	}
+}
+
+static void on_event(void *userdata, void *owner, enum watch_event event,
+		     const char *name)
+{
+	(void)userdata;
+	spool_event(owner, event, name);
+}
+
+static void on_overflow(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	log_debug("The kernel dropped events; looking through all spools again.");
+	for (size_t i = 0; i < agent->spool_count; i++)
+		spool_look_again(agent->spools[i]);
+}
+
+static void on_room(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	for (size_t i = 0; i < agent->spool_count; i++)
+		spool_resume(agent->spools[i]);
+}
+
+static int open_spools(struct agent *agent)
+{
+	static const struct spool_ops ops = { on_candidate, on_not_a_file, on_news };
+	static const struct watch_ops watch_ops = { on_event, on_overflow };
+	int r = 0;
+
+	if (agent->mode == AGENT_RUN) {
+		r = watch_new(agent->event, &watch_ops, agent, &agent->watch);
+		if (r < 0) {
+			log_error("Could not set up inotify: %s.", log_errno(r));
+			return r;
+		}
+	}
+	agent->spools = calloc(agent->config->spool_count, sizeof(struct spool *));
+	if (!agent->spools)
+		return -ENOMEM;
+	for (size_t i = 0; i < agent->config->spool_count && r >= 0; i++) {
+		r = spool_new(agent->event, agent->watch, &agent->config->spools[i], &ops,
+			      agent, &agent->spools[agent->spool_count]);
+		if (r >= 0)
+			agent->spool_count++;
+	}
+	return r;
+}
+
+/* ---- start ---- */
+
+static int open_ledger(struct agent *agent)
+{
+	const char *directory = agent->config->state.directory;
+	const struct log_fields fields = { .kind = LOG_LEDGER_SET_ASIDE };
+	_cleanup_free_ char *aside = NULL;
+	int r;
+
+	r = fs_make_directories(directory, 0700);
+	if (r == 0)
+		r = ledger_open(directory, &agent->ledger, &aside);
+	if (r == -EBUSY)
+		log_error(
+			"Another asset-agent is running with the state directory %s. Stop it, "
+			"or set another [State] Directory=.",
+			directory);
+	else if (r == -EPROTO)
+		log_error(
+			"The ledger in %s was written by a newer asset-agent. Install that, "
+			"or move the ledger away.",
+			directory);
+	else if (r < 0)
+		log_error("Could not open the ledger in %s: %s.", directory,
+			  log_errno(r));
+	if (aside)
+		log_event(
+			LOG_ERR, &fields,
+			"The ledger in %s could not be read. It was set aside as %s, and a "
+			"new one begun: no file is lost, but some that were on their way may "
+			"be uploaded twice.",
+			directory, aside);
+	return r;
+}
+
+static int on_ledger(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct agent *agent = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	ledger_dispatch(agent->ledger);
+	return 0;
+}
+
+static int open_services(struct agent *agent)
+{
+	static const struct uploader_ops ops = { on_room, on_changed };
+	const struct config *config = agent->config;
+	const struct backoff backoff = { config->retry.initial_delay,
+					 config->retry.max_delay };
+	const struct http_settings settings = {
+		.ca_file = config->api.ca_file,
+		.client_certificate = config->api.client_certificate,
+		.client_key = config->api.client_key,
+		.proxy = config->api.proxy,
+		.connect_timeout = config->api.connect_timeout,
+		.connections_max = 2 * config->upload.max_concurrent + 2,
+	};
+	int r;
+
+	r = mime_load(config->upload.mime_types, &agent->mime);
+	if (r < 0) {
+		log_error("Could not read %s: %s.", config->upload.mime_types,
+			  log_errno(r));
+		return r;
+	}
+	r = http_new(agent->event, &settings, &agent->http);
+	if (r >= 0)
+		r = token_new(agent->event, agent->http, config, &agent->token);
+	if (r < 0)
+		return r;
+	health_init(&agent->health, &backoff, config->api.request_interval,
+		    config->api.request_burst);
+	health_name(&agent->health, HEALTH_AUTH, token_source(agent->token));
+	health_name(&agent->health, HEALTH_API, config->api.base_url);
+	health_name(&agent->health, HEALTH_DISK, config->state.directory);
+	agent->services = (struct transfer_services){
+		.config = config,
+		.mime = agent->mime,
+		.http = agent->http,
+		.token = agent->token,
+		.ledger = agent->ledger,
+		.health = &agent->health,
+	};
+	return uploader_new(agent->event, &agent->services, agent->mode == AGENT_DRAIN,
+			    &ops, agent, &agent->uploader);
+}
+
+/* ---- stop ---- */
+
+static bool nothing_left(const struct agent *agent)
+{
+	for (size_t i = 0; i < agent->spool_count; i++)
+		if (!spool_is_quiet(agent->spools[i]))
+			return false;
+	return uploader_is_idle(agent->uploader, true);
+}
+
+/* A drain must end: it gives the service as many probes as a file gets tries. */
+static bool gives_up(const struct agent *agent)
+{
+	return health_failures(&agent->health) >= agent->config->retry.max_attempts;
+}
+
+/* After each turn of the loop that did something. */
+static int on_turn(sd_event_source *source, void *userdata)
+{
+	struct agent *agent = userdata;
+
+	(void)source;
+	if (agent->stopping)
+		return uploader_is_idle(agent->uploader, false)
+			       ? sd_event_exit(agent->event, 0)
+			       : 0;
+	if (agent->mode != AGENT_DRAIN)
+		return 0;
+	if (gives_up(agent)) {
+		agent->gave_up = true;
+		return sd_event_exit(agent->event, 0);
+	}
+	return nothing_left(agent) ? sd_event_exit(agent->event, 0) : 0;
+}
+
+static int on_grace_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct agent *agent = userdata;
+
+	(void)source;
+	(void)usec;
+	uploader_cancel(agent->uploader);
+	return 0;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info,
+		     void *userdata)
+{
+	const struct log_fields fields = { .kind = LOG_STOPPING };
+	struct agent *agent = userdata;
+	usec_t deadline = usec_add(clock_monotonic(), STOP_GRACE);
+
+	(void)source;
+	/* Asked twice, or with nobody there to answer: what is on its way is resumed at
+	 * the next start anyway. */
+	if (agent->stopping || health_away(&agent->health)) {
+		uploader_stop(agent->uploader);
+		uploader_cancel(agent->uploader);
+	}
+	if (agent->stopping)
+		return 0;
+	agent->stopping = true;
+	log_event(LOG_INFO, &fields, "Stopping on %s; files on their way: %zu.",
+		  strsignal((int)info->ssi_signo),
+		  uploader_stats(agent->uploader).moving);
+	notify_stopping();
+	uploader_stop(agent->uploader);
+	return sd_event_add_time(agent->event, &agent->stop_source, CLOCK_MONO, deadline,
+				 USEC_PER_MSEC, on_grace_over, agent);
+}
+
+static int block_signals(void)
+{
+	static const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t set;
+
+	/* SIGPIPE: a peer that closes is an error like others. SIGIO: somebody opened for
+	 * writing what we asked a lease of. SIGHUP: nothing is read again yet. */
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0 ||
+	    sigaction(SIGIO, &ignore, NULL) < 0 || sigaction(SIGHUP, &ignore, NULL) < 0)
+		return -errno;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+static int open_loop(struct agent *agent)
+{
+	int r;
+
+	r = block_signals();
+	if (r >= 0)
+		r = sd_event_new(&agent->event);
+	if (r >= 0)
+		r = sd_event_set_watchdog(agent->event, true);
+	if (r >= 0)
+		r = sd_event_add_signal(agent->event, NULL, SIGTERM, on_signal, agent);
+	if (r >= 0)
+		r = sd_event_add_signal(agent->event, NULL, SIGINT, on_signal, agent);
+	if (r >= 0)
+		r = sd_event_add_post(agent->event, NULL, on_turn, agent);
+	if (r >= 0)
+		r = sd_event_add_io(agent->event, NULL, ledger_fd(agent->ledger), EPOLLIN,
+				    on_ledger, agent);
+	if (r >= 0)
+		r = sd_event_add_time(agent->event, &agent->status_source, CLOCK_MONO,
+				      USEC_INFINITY, USEC_PER_MSEC, on_status, agent);
+	return r;
+}
+
+static int start(struct agent *agent)
+{
+	int r;
+
+	r = open_ledger(agent);
+	if (r < 0)
+		return r;
+	r = open_loop(agent);
+	if (r >= 0)
+		r = open_services(agent);
+	if (r >= 0)
+		r = open_spools(agent);
+	if (r >= 0)
+		r = restore(agent);
+	if (r < 0)
+		log_error("Could not start: %s.", log_errno(r));
+	return r;
+}
+
+static void finish(struct agent *agent)
+{
+	if (agent->uploader) {
+		uploader_stop(agent->uploader);
+		uploader_cancel(agent->uploader);
+	}
+	/* Ends what is being recorded, which ends its transfers. */
+	ledger_close(agent->ledger);
+	uploader_free(agent->uploader);
+	for (size_t i = 0; i < agent->spool_count; i++)
+		spool_free(agent->spools[i]);
+	free(agent->spools);
+	free(agent->orphans);
+	watch_free(agent->watch);
+	token_free(agent->token);
+	http_free(agent->http);
+	mime_free(agent->mime);
+	sd_event_source_disable_unref(agent->status_source);
+	sd_event_source_disable_unref(agent->stop_source);
+	sd_event_unref(agent->event);
+}
+
+static void log_started(const struct agent *agent)
+{
+	const struct log_fields fields = { .kind = LOG_STARTED };
+	const struct config *config = agent->config;
+
+	log_event(LOG_INFO, &fields,
+		  "asset-agent " VERSION ": %s %zu %s (%s%s) for %s, %" PRIu64
+		  " at once.",
+		  agent->mode == AGENT_DRAIN ? "draining" : "watching",
+		  config->spool_count, config->spool_count == 1 ? "spool" : "spools",
+		  config->spools[0].path, config->spool_count > 1 ? ", ..." : "",
+		  config->api.base_url, config->upload.max_concurrent);
+}
+
+/* Returns whether everything that was to be done was done. */
+static bool log_stopped(const struct agent *agent, struct uploader_stats stats)
+{
+	const struct log_fields fields = { .kind = LOG_STOPPED };
+	bool drained = !agent->gave_up && !agent->stopping && !agent->spool_away &&
+		       stats.failed == 0 && stats.skipped == 0;
+
+	log_foot(NULL);
+	log_event(LOG_INFO, &fields,
+		  "%s; files uploaded: %" PRIu64 " (%" PRIu64
+		  " bytes), given up: %" PRIu64 ", %s%s.",
+		  agent->gave_up ? "Gave up waiting for the service" : "Stopped",
+		  stats.uploaded, stats.bytes, stats.failed,
+		  stats.waiting + stats.moving + stats.skipped > 0 ? "some still wait"
+								   : "none waits",
+		  stats.moving > 0 ? "; what was on its way goes on at the next start"
+				   : "");
+	return agent->mode == AGENT_RUN || drained;
+}
+
+int agent_run(const struct config *config, enum agent_mode mode)
+{
+	struct agent agent = { .config = config, .mode = mode };
+	struct uploader_stats stats = {};
+	int r;
+
+	r = start(&agent);
+	if (r >= 0) {
+		log_started(&agent);
+		notify_ready();
+		on_status(NULL, 0, &agent);
+		r = sd_event_loop(agent.event);
+		if (r < 0)
+			log_error("The event loop broke down: %s.", log_errno(r));
+		stats = uploader_stats(agent.uploader);
+		if (!log_stopped(&agent, stats))
+			r = -EIO;
+	}
+	finish(&agent);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

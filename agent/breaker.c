@@ -1,0 +1,76 @@
+#include <assert.h>
+
+#include "breaker.h"
+
+static void become(struct breaker *b, enum breaker_state state)
+{
+	static const bool LEGAL[3][3] = {
+		[BREAKER_CLOSED] = { [BREAKER_OPEN] = true },
+		[BREAKER_OPEN] = { [BREAKER_PROBING] = true },
+		[BREAKER_PROBING] = { [BREAKER_OPEN] = true, [BREAKER_CLOSED] = true },
+	};
+
+	assert(LEGAL[b->state][state]);
+	b->state = state;
+}
+
+static void open_until_probe(struct breaker *b, usec_t now, usec_t at_least,
+			     uint64_t draw)
+{
+	b->failures++;
+	/* On top, not the greater of the two: agents that were all told the same second
+	 * must not come back in the same second. */
+	b->next_probe = usec_add(
+		now, usec_add(at_least, backoff_delay(&b->backoff, b->failures, draw)));
+	become(b, BREAKER_OPEN);
+}
+
+usec_t breaker_next(const struct breaker *b, usec_t now)
+{
+	switch (b->state) {
+	case BREAKER_CLOSED: return now;
+	case BREAKER_OPEN: return b->next_probe;
+	case BREAKER_PROBING: break;
+	}
+	return USEC_INFINITY;
+}
+
+bool breaker_start(struct breaker *b)
+{
+	if (b->state == BREAKER_CLOSED)
+		return false;
+	become(b, BREAKER_PROBING);
+	return true;
+}
+
+enum breaker_change breaker_failed(struct breaker *b, bool probe, usec_t now,
+				   usec_t at_least, uint64_t draw)
+{
+	if (probe) {
+		open_until_probe(b, now, at_least, draw);
+		return BREAKER_SAME;
+	}
+	if (b->state != BREAKER_CLOSED)
+		return BREAKER_SAME;
+	b->since = now;
+	open_until_probe(b, now, at_least, draw);
+	return BREAKER_OPENED;
+}
+
+enum breaker_change breaker_succeeded(struct breaker *b, bool probe)
+{
+	/* One that was let in before it opened says nothing about now: closing on its
+	 * word would send everybody at a service that has just asked for peace. */
+	if (!probe)
+		return BREAKER_SAME;
+	become(b, BREAKER_CLOSED);
+	b->failures = 0;
+	return BREAKER_CLOSED_AGAIN;
+}
+
+void breaker_abandoned(struct breaker *b, bool probe)
+{
+	/* next_probe has passed already, or this one would not have started. */
+	if (probe)
+		become(b, BREAKER_OPEN);
+}

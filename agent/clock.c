@@ -1,0 +1,187 @@
+#include <ctype.h>
+#include <inttypes.h>
+
+#include "clock.h"
+#include "macro.h"
+
+static usec_t read_clock(clockid_t id)
+{
+	struct timespec t;
+
+	/* Both clocks exist on every kernel that has inotify; the call can't fail. */
+	(void)clock_gettime(id, &t);
+	return usec_from_timespec(t);
+}
+
+usec_t clock_monotonic(void)
+{
+	return read_clock(CLOCK_MONO);
+}
+
+usec_t clock_realtime(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+usec_t usec_from_timespec(struct timespec t)
+{
+	if (t.tv_sec < 0)
+		return 0;
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)(t.tv_nsec / NSEC_PER_USEC);
+}
+
+struct timespec usec_to_timespec(usec_t t)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(t / USEC_PER_SEC),
+		.tv_nsec = (long)(t % USEC_PER_SEC) * NSEC_PER_USEC,
+	};
+}
+
+const char *clock_format(char buffer[static CLOCK_STRING_MAX], struct timespec t,
+			 unsigned digits)
+{
+	char fraction[10];
+	struct tm tm;
+	int n;
+
+	/* RFC 3339 has four digits for a year; a file's time may be anywhere. */
+	if (gmtime_r(&t.tv_sec, &tm) && tm.tm_year >= -1900 && tm.tm_year <= 9999 - 1900)
+		n = snprintf(buffer, CLOCK_STRING_MAX, "%04d-%02d-%02dT%02d:%02d:%02d",
+			     tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+			     tm.tm_min, tm.tm_sec);
+	else
+		n = snprintf(buffer, CLOCK_STRING_MAX, "@%jd", (intmax_t)t.tv_sec);
+	snprintf(fraction, sizeof(fraction), "%09u", (unsigned)t.tv_nsec % 1000000000U);
+	snprintf(buffer + n, CLOCK_STRING_MAX - (size_t)n, "%s%.*sZ", digits ? "." : "",
+		 (int)MIN(digits, 9U), fraction);
+	return buffer;
+}
+
+/* Reads exactly @width digits; NULL where they aren't there. */
+static const char *digits(const char *p, int width, int *ret)
+{
+	int value = 0;
+
+	if (!p)
+		return NULL;
+	for (; width > 0; width--, p++) {
+		if (!isdigit((unsigned char)*p))
+			return NULL;
+		value = value * 10 + (*p - '0');
+	}
+	*ret = value;
+	return p;
+}
+
+static const char *literal(const char *p, const char *any_of)
+{
+	return p && *p && strchr(any_of, *p) ? p + 1 : NULL;
+}
+
+static const char *fraction(const char *p, long *ret)
+{
+	long scale = 100000000L, nsec = 0;
+
+	if (!p || *p != '.')
+		return p;
+	if (!isdigit((unsigned char)*++p))
+		return NULL;
+	for (; isdigit((unsigned char)*p); p++, scale /= 10)
+		nsec += (*p - '0') * scale;
+	*ret = nsec;
+	return p;
+}
+
+static const char *offset(const char *p, long *ret)
+{
+	int sign, hours = 0, minutes = 0;
+
+	if (!p)
+		return NULL;
+	if (*p == 'Z' || *p == 'z')
+		return p + 1;
+	if (*p != '+' && *p != '-')
+		return NULL;
+	sign = *p == '-' ? -1 : 1;
+	p = digits(literal(digits(p + 1, 2, &hours), ":"), 2, &minutes);
+	if (!p || hours > 23 || minutes > 59)
+		return NULL;
+	*ret = sign * (hours * 3600L + minutes * 60L);
+	return p;
+}
+
+/* What clock_format() writes where the calendar ends: "@-62135596801.5Z". */
+static int parse_seconds(const char *text, struct timespec *ret)
+{
+	const char *p = text + 1;
+	long nsec = 0;
+	char *end;
+	long long seconds;
+
+	if (!isdigit((unsigned char)p[*p == '-']))
+		return -EINVAL;
+	errno = 0;
+	seconds = strtoll(p, &end, 10);
+	if (errno)
+		return -EINVAL;
+	p = fraction(end, &nsec);
+	if (!streq(p, "Z"))
+		return -EINVAL;
+	*ret = (struct timespec){ .tv_sec = (time_t)seconds, .tv_nsec = nsec };
+	return 0;
+}
+
+int clock_parse(const char *text, struct timespec *ret)
+{
+	struct tm tm = {}, calendar;
+	long nsec = 0, away = 0;
+	const char *p = text;
+	time_t seconds;
+
+	if (*text == '@')
+		return parse_seconds(text, ret);
+	p = literal(digits(p, 4, &tm.tm_year), "-");
+	p = literal(digits(p, 2, &tm.tm_mon), "-");
+	p = literal(digits(p, 2, &tm.tm_mday), "Tt ");
+	p = literal(digits(p, 2, &tm.tm_hour), ":");
+	p = literal(digits(p, 2, &tm.tm_min), ":");
+	p = offset(fraction(digits(p, 2, &tm.tm_sec), &nsec), &away);
+	if (!p || *p)
+		return -EINVAL;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	calendar = tm;
+	calendar.tm_sec = MIN(tm.tm_sec, 59);
+	seconds = timegm(&calendar);
+	/* timegm() carries 30 February into March; only a leap second may be carried. */
+	if (tm.tm_sec > 60 || calendar.tm_min != tm.tm_min ||
+	    calendar.tm_hour != tm.tm_hour || calendar.tm_mday != tm.tm_mday ||
+	    calendar.tm_mon != tm.tm_mon)
+		return -EINVAL;
+	seconds += tm.tm_sec == 60;
+	*ret = (struct timespec){ .tv_sec = seconds - away, .tv_nsec = nsec };
+	return 0;
+}
+
+const char *clock_format_span(char buffer[static CLOCK_STRING_MAX], usec_t span)
+{
+	uint64_t s = span / USEC_PER_SEC;
+
+	if (span == USEC_INFINITY)
+		snprintf(buffer, CLOCK_STRING_MAX, "ever");
+	else if (span < USEC_PER_MSEC)
+		snprintf(buffer, CLOCK_STRING_MAX, "%" PRIu64 "us", span);
+	else if (span < USEC_PER_SEC)
+		snprintf(buffer, CLOCK_STRING_MAX, "%" PRIu64 "ms", span / USEC_PER_MSEC);
+	else if (span < USEC_PER_MINUTE)
+		snprintf(buffer, CLOCK_STRING_MAX, "%" PRIu64 ".%" PRIu64 "s", s,
+			 span % USEC_PER_SEC / (USEC_PER_SEC / 10));
+	else if (span < USEC_PER_HOUR)
+		snprintf(buffer, CLOCK_STRING_MAX, "%" PRIu64 "min %" PRIu64 "s", s / 60,
+			 s % 60);
+	else
+		snprintf(buffer, CLOCK_STRING_MAX, "%" PRIu64 "h %" PRIu64 "min",
+			 s / 3600, s / 60 % 60);
+	return buffer;
+}

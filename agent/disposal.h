@@ -1,0 +1,31 @@
+#pragma once
+
+/*
+ * Disposal: the end of a file's way on the disk: its sidecar, and what becomes of the
+ * source. Both may be done again after a crash, from the record alone, with the same end.
+ */
+
+#include "config.h"
+#include "fs.h"
+#include "sidecar.h"
+
+struct disposal {
+	int dirfd; /* of the file's directory */
+	const char *name;
+	const char
+		*relative; /* its directory below the spool's path, "" for that itself */
+	const struct fs_identity *identity; /* of the content that was uploaded */
+	enum after_upload after;
+	const char *done_directory; /* AFTER_MOVE */
+	bool again;		    /* it may have been done before a crash */
+};
+
+/* Writes the receipt @sidecar, removes a stale error sidecar, and keeps, deletes or moves
+ * the source, if it is still the one that was uploaded (a changed one stays, and is due
+ * again). The upload must be durably recorded. 0; 1: with `again`, and the receipt was
+ * there already; or a negative errno (-ENOSPC, -EROFS, -EACCES, ...): something is left
+ * to do, and it can be called again. */
+int disposal_finish(const struct disposal *disposal, const struct sidecar *sidecar);
+
+/* Writes the error sidecar and removes a stale receipt. 0 or a negative errno. */
+int disposal_give_up(int dirfd, const char *name, const struct sidecar_error *error);

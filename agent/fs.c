@@ -1,0 +1,231 @@
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include "fs.h"
+#include "macro.h"
+
+#define READ_STEP ((size_t)16 * 1024)
+
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
+bool fs_same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool fs_before(struct timespec a, struct timespec b)
+{
+	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+struct fs_identity fs_identity_of(const struct stat *st)
+{
+	return (struct fs_identity){
+		.device = st->st_dev,
+		.inode = st->st_ino,
+		.size = (uint64_t)st->st_size,
+		.modified = st->st_mtim,
+	};
+}
+
+bool fs_identity_equal(const struct fs_identity *a, const struct fs_identity *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+	       fs_same_time(a->modified, b->modified);
+}
+
+bool fs_is_temporary(const char *name)
+{
+	/* The two share no dot. */
+	return startswith(name, FS_TEMPORARY_PREFIX) &&
+	       endswith(name + STRLEN(FS_TEMPORARY_PREFIX), FS_TEMPORARY_SUFFIX);
+}
+
+int fs_open_directory(int at, const char *path)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = at == AT_FDCWD ? 0 : RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
+	};
+	long fd = syscall(SYS_openat2, at, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+bool fs_is_remote(int fd)
+{
+	static const uint32_t magics[] = {
+		NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC,
+		SMB2_SUPER_MAGIC, V9FS_MAGIC,	   FUSE_SUPER_MAGIC,
+		CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, CODA_SUPER_MAGIC,
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++)
+		if ((uint32_t)fs.f_type == magics[i])
+			return true;
+	return false;
+}
+
+/* Reads until the end or @max + 1 bytes, so that one too many can be told. */
+static int read_all(int fd, size_t max, char **ret, size_t *ret_length)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length = 0, room = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (room - length < 2) {
+			char *larger = realloc(text, room + READ_STEP);
+
+			if (!larger)
+				return -ENOMEM;
+			text = larger;
+			room += READ_STEP;
+		}
+		n = read(fd, text + length, room - length - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		length += (size_t)n;
+		if (length > max)
+			return -EFBIG;
+	}
+	text[length] = '\0';
+	*ret = take_ptr(text);
+	if (ret_length)
+		*ret_length = length;
+	return 0;
+}
+
+int fs_read_file(int at, const char *path, size_t max, char **ret, size_t *ret_length)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	/* O_NONBLOCK: a FIFO of that name must not hold us. */
+	fd = openat(at, path,
+		    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
+			    (at == AT_FDCWD ? 0 : O_NOFOLLOW));
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	return read_all(fd, max, ret, ret_length);
+}
+
+static int write_all(int fd, const char *text, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, text, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static int fill(int fd, const char *text, size_t length, const struct fs_write *how)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_NOW } };
+	struct stat st;
+	int r;
+
+	r = write_all(fd, text, length);
+	if (r < 0)
+		return r;
+	/* Made with 0600; the group comes first, since chown clears mode bits. */
+	if (how->group != (gid_t)-1 &&
+	    (fstat(fd, &st) < 0 ||
+	     (st.st_gid != how->group && fchown(fd, (uid_t)-1, how->group) < 0)) &&
+	    errno != EPERM)
+		return -errno;
+	if (fchmod(fd, how->mode) < 0)
+		return -errno;
+	if (how->modified) {
+		times[1] = *how->modified;
+		if (futimens(fd, times) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int make_temporary(int dirfd, char name[static NAME_MAX + 1])
+{
+	for (int tries = 0; tries < 16; tries++) {
+		uint64_t random;
+		int fd;
+
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return -errno;
+		snprintf(name, NAME_MAX + 1,
+			 FS_TEMPORARY_PREFIX "%016" PRIx64 FS_TEMPORARY_SUFFIX, random);
+		fd = openat(dirfd, name,
+			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd >= 0 || errno != EEXIST)
+			return fd < 0 ? -errno : fd;
+	}
+	return -EEXIST;
+}
+
+int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,
+		    const struct fs_write *how)
+{
+	char temporary[NAME_MAX + 1];
+	int fd, r;
+
+	fd = make_temporary(dirfd, temporary);
+	if (fd < 0)
+		return fd;
+	r = fill(fd, text, length, how);
+	/* Some filesystems report a failed write only at the close. */
+	if (close(fd) < 0 && r == 0)
+		r = -errno;
+	if (r == 0 && renameat(dirfd, temporary, dirfd, name) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlinkat(dirfd, temporary, 0);
+	return r;
+}
+
+int fs_make_directories(const char *path, mode_t mode)
+{
+	_cleanup_free_ char *copy = strdup(path);
+	struct stat st;
+
+	if (!copy)
+		return -ENOMEM;
+	for (char *p = copy; *p; p++) {
+		if (*p != '/' || p == copy)
+			continue;
+		*p = '\0';
+		if (mkdir(copy, mode) < 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	if (mkdir(copy, mode) == 0)
+		return 0;
+	if (errno != EEXIST || stat(copy, &st) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}

@@ -1,0 +1,179 @@
+#include "health.h"
+#include "log.h"
+#include "macro.h"
+#include "random.h"
+
+static const struct {
+	const char *gone, *back; /* whole phrases */
+	enum log_kind gone_kind, back_kind;
+} parts[] = {
+	[HEALTH_AUTH] = { "Authorization fails", "Authorization works again",
+			  LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
+	[HEALTH_API] = { "The API is away", "The API is back", LOG_SERVICE_AWAY,
+			 LOG_SERVICE_BACK },
+	[HEALTH_DISK] = { "The disk can't be written", "The disk can be written again",
+			  LOG_DISK_AWAY, LOG_DISK_BACK },
+	[HEALTH_STORAGE] = { "The storage is away", "The storage is back",
+			     LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
+};
+
+static const char *const stages[] = {
+	[HEALTH_AUTH] = "token",
+	[HEALTH_API] = "create",
+	[HEALTH_DISK] = "spool",
+	[HEALTH_STORAGE] = "upload",
+};
+
+static enum health_part part_of(unsigned index)
+{
+	return MIN(index, (unsigned)HEALTH_STORAGE);
+}
+
+static health_probes bit(unsigned index)
+{
+	return (health_probes)1 << index;
+}
+
+void health_init(struct health *health, const struct backoff *backoff,
+		 usec_t request_interval, uint64_t request_burst)
+{
+	*health = (struct health){
+		.used = HEALTH_STORAGE,
+		.requests = { .interval = request_interval, .burst = request_burst },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(health->services); i++)
+		health->services[i].breaker.backoff = *backoff;
+}
+
+void health_name(struct health *health, enum health_part part, const char *name)
+{
+	snprintf(health->services[part].name, HEALTH_NAME_MAX, "%s", name);
+}
+
+unsigned health_storage(struct health *health, const char *host)
+{
+	unsigned index;
+
+	for (index = HEALTH_STORAGE; index < health->used; index++)
+		if (streq(health->services[index].name, host))
+			return index;
+	if (health->used == ARRAY_SIZE(health->services))
+		return health->used - 1;
+	snprintf(health->services[index].name, HEALTH_NAME_MAX, "%s", host);
+	health->used++;
+	return index;
+}
+
+static bool is_needed(unsigned index, unsigned needs)
+{
+	return needs & 1U << part_of(index);
+}
+
+usec_t health_next(const struct health *health, unsigned needs, usec_t now)
+{
+	usec_t next = needs & NEED_API ? bucket_next(&health->requests, now) : 0;
+
+	for (unsigned i = 0; i < health->used; i++)
+		if (is_needed(i, needs))
+			next = MAX(next, breaker_next(&health->services[i].breaker, now));
+	return next;
+}
+
+health_probes health_start(struct health *health, unsigned needs, usec_t now)
+{
+	health_probes probes = 0;
+
+	if (needs & NEED_API)
+		bucket_take(&health->requests, now);
+	for (unsigned i = 0; i < health->used; i++)
+		if (is_needed(i, needs) && breaker_start(&health->services[i].breaker))
+			probes |= bit(i);
+	return probes;
+}
+
+static bool take_probe(health_probes *probes, unsigned index)
+{
+	bool had = *probes & bit(index);
+
+	*probes &= ~bit(index);
+	return had;
+}
+
+static void say_gone(const struct health_service *service, enum health_part part,
+		     const struct health_failure *failure, usec_t now)
+{
+	char span[CLOCK_STRING_MAX];
+	usec_t wait = MAX(usec_sub(service->breaker.next_probe, now), 1U);
+	const struct log_fields fields = {
+		.kind = parts[part].gone_kind,
+		.stage = stages[part],
+		.http_status = failure->http_status,
+		.error_code = failure->error_code,
+		.retry = wait,
+	};
+
+	log_event(LOG_WARNING, &fields,
+		  "%s (%s): %s. Files waiting: %zu, none is lost; next try in %s.",
+		  parts[part].gone, service->name, failure->why, failure->waiting,
+		  clock_format_span(span, wait));
+}
+
+void health_failed(struct health *health, unsigned index, health_probes *probes,
+		   const struct health_failure *failure)
+{
+	struct health_service *service = &health->services[index];
+	bool probe = take_probe(probes, index);
+	usec_t now = clock_monotonic();
+
+	if (breaker_failed(&service->breaker, probe, now, failure->retry_after,
+			   random_draw()) == BREAKER_OPENED) {
+		service->since = clock_realtime();
+		say_gone(service, part_of(index), failure, now);
+	} else {
+		log_debug("%s: %s", service->name,
+			  probe ? "the probe failed too" : "one more failure");
+	}
+}
+
+void health_works(struct health *health, unsigned index, health_probes *probes,
+		  size_t waiting)
+{
+	struct health_service *service = &health->services[index];
+	enum health_part part = part_of(index);
+	const struct log_fields fields = { .kind = parts[part].back_kind,
+					   .stage = stages[part] };
+	usec_t since = service->breaker.since;
+	char span[CLOCK_STRING_MAX];
+
+	if (breaker_succeeded(&service->breaker, take_probe(probes, index)) !=
+	    BREAKER_CLOSED_AGAIN)
+		return;
+	log_event(LOG_NOTICE, &fields, "%s (%s) after %s; files waiting: %zu.",
+		  parts[part].back, service->name,
+		  clock_format_span(span, usec_sub(clock_monotonic(), since)), waiting);
+}
+
+void health_leave(struct health *health, health_probes *probes)
+{
+	for (unsigned i = 0; i < health->used; i++)
+		if (take_probe(probes, i))
+			breaker_abandoned(&health->services[i].breaker, true);
+}
+
+const struct health_service *health_away(const struct health *health)
+{
+	for (unsigned i = 0; i < health->used; i++)
+		if (health->services[i].breaker.state != BREAKER_CLOSED)
+			return &health->services[i];
+	return NULL;
+}
+
+unsigned health_failures(const struct health *health)
+{
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < health->used; i++)
+		if (health->services[i].breaker.state != BREAKER_CLOSED)
+			most = MAX(most, health->services[i].breaker.failures);
+	return most;
+}

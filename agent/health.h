@@ -1,0 +1,86 @@
+#pragma once
+
+/*
+ * Health: whether the outside things that an upload needs are there, and what is said of
+ * it: one warning when one goes away, one notice when it is back.
+ *
+ * Each has a breaker. While one is open, a transfer may start only as its probe, one at a
+ * time. A transfer says at its start what it will need, carries the probes that it got,
+ * and answers for each of them in the end.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "breaker.h"
+#include "bucket.h"
+#include "clock.h"
+
+#define HEALTH_HOSTS_MAX 16 /* storage hosts that are told apart */
+#define HEALTH_NAME_MAX	 256
+
+enum health_part { HEALTH_AUTH, HEALTH_API, HEALTH_DISK, HEALTH_STORAGE };
+
+/* What a transfer needs from where it stands; bits. */
+enum health_need {
+	NEED_AUTH = 1 << HEALTH_AUTH,
+	NEED_API = 1 << HEALTH_API,
+	NEED_DISK = 1 << HEALTH_DISK,
+	NEED_STORAGE = 1 << HEALTH_STORAGE, /* whichever host: it is not known before */
+};
+
+struct health_service {
+	char name[HEALTH_NAME_MAX]; /* for people: a URL's host, a path */
+	struct breaker breaker;
+	usec_t since; /* real time, while it is away */
+};
+
+struct health {
+	struct health_service services[HEALTH_STORAGE + HEALTH_HOSTS_MAX];
+	unsigned used;		/* of services */
+	struct bucket requests; /* RequestRate: for Create Asset */
+};
+
+/* Bits of services, by their index. */
+typedef uint32_t health_probes;
+
+void health_init(struct health *health, const struct backoff *backoff,
+		 usec_t request_interval, uint64_t request_burst);
+
+/* What the fixed parts are called in messages. */
+void health_name(struct health *health, enum health_part part, const char *name);
+
+/* The service of a storage host, made known where it is new. Where there are too many,
+ * the last ones share one. */
+unsigned health_storage(struct health *health, const char *host);
+
+/* When a transfer with @needs may start; @now or earlier: at once; USEC_INFINITY: when a
+ * probe that is under way has ended. */
+usec_t health_next(const struct health *health, unsigned needs, usec_t now);
+
+/* It starts. Returns the probes that it carries. */
+health_probes health_start(struct health *health, unsigned needs, usec_t now);
+
+struct health_failure {
+	const char *why;	/* for people */
+	usec_t retry_after;	/* what the service asked for; 0: nothing */
+	int http_status;	/* 0: none */
+	const char *error_code; /* NULL: none */
+	size_t waiting;		/* files that now have to wait */
+};
+
+/* The service @index (an enum health_part, or of health_storage()) failed, or works.
+ * *@probes loses its bit. */
+void health_failed(struct health *health, unsigned index, health_probes *probes,
+		   const struct health_failure *failure);
+void health_works(struct health *health, unsigned index, health_probes *probes,
+		  size_t waiting);
+
+/* The transfer ends; what it did not get to asking, another may probe. */
+void health_leave(struct health *health, health_probes *probes);
+
+/* The first service that is away, or NULL. */
+const struct health_service *health_away(const struct health *health);
+
+/* The most probes in a row that any service has left unanswered. */
+unsigned health_failures(const struct health *health);

@@ -1,0 +1,677 @@
+#include <curl/curl.h>
+#include <sys/queue.h>
+
+#include "http.h"
+#include "log.h"
+#include "macro.h"
+
+#define SPARE_HANDLES_MAX  32
+#define SOCKETS_MAX	   4096
+#define UPLOAD_BUFFER_MAX  (512L * 1024)
+#define UPLOAD_BUFFER_MIN  (16L * 1024) /* curl's own least */
+#define WAIT_ASKED_MAX	   USEC_PER_HOUR /* the longest that a service may ask us to wait */
+#define MILLISECONDS(usec) ((long)MIN((usec) / USEC_PER_MSEC + 1, (usec_t)LONG_MAX / 2))
+
+struct http_request {
+	struct http *http;
+	CURL *easy;
+	struct curl_slist *headers;
+	http_done_fn done;
+	void *userdata;
+	char *body; /* a copy of a text to send */
+	int file;
+	uint64_t size;		    /* of the body */
+	uint64_t offset;	    /* of the next byte that curl gets of the file */
+	const char *source_problem; /* NULL: none */
+	char *answer;
+	size_t length;
+	bool overflow;
+	uint64_t moved; /* bytes, both ways */
+	usec_t stall_timeout, last_moved, started;
+	bool stalled;
+	sd_event_source *stall_source;
+	char problem[CURL_ERROR_SIZE];
+	LIST_ENTRY(http_request) link;
+};
+
+struct http {
+	sd_event *event;
+	struct http_settings settings;
+	CURLM *multi;
+	sd_event_source *timer;
+	CURL *spare[SPARE_HANDLES_MAX];
+	size_t spares;
+	LIST_HEAD(, http_request) requests;
+};
+
+/* ---- curl on sd-event ---- */
+
+/* Tells what has ended. Callbacks may start and cancel requests, so each one is taken out
+ * of curl before it is told of. */
+static void finish(struct http_request *request, CURLcode code);
+
+static void collect(struct http *http)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(http->multi, &left))) {
+		struct http_request *request = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
+				  (char **)&request);
+		finish(request, message->data.result);
+	}
+}
+
+static int on_socket_ready(sd_event_source *source, int fd, uint32_t revents,
+			   void *userdata)
+{
+	struct http *http = userdata;
+	int running, action = 0;
+
+	(void)source;
+	if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		action |= CURL_CSELECT_IN;
+	if (revents & EPOLLOUT)
+		action |= CURL_CSELECT_OUT;
+	if (revents & EPOLLERR)
+		action |= CURL_CSELECT_ERR;
+	(void)curl_multi_socket_action(http->multi, fd, action, &running);
+	collect(http);
+	return 0;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
+		     void *socketp)
+{
+	static const uint32_t events[] = {
+		[CURL_POLL_NONE] = 0,
+		[CURL_POLL_IN] = EPOLLIN,
+		[CURL_POLL_OUT] = EPOLLOUT,
+		[CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
+	};
+	struct http *http = userdata;
+	sd_event_source *source = socketp;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		sd_event_source_disable_unref(source);
+		(void)curl_multi_assign(http->multi, fd, NULL);
+		return 0;
+	}
+	if (source)
+		return sd_event_source_set_io_events(source, events[what]) < 0 ? -1 : 0;
+	if (sd_event_add_io(http->event, &source, fd, events[what], on_socket_ready,
+			    http) < 0)
+		return -1;
+	(void)curl_multi_assign(http->multi, fd, source);
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct http *http = userdata;
+	int running;
+
+	(void)source;
+	(void)usec;
+	(void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	collect(http);
+	return 0;
+}
+
+/* A timeout of 0 means now, of -1 none. */
+static int on_timeout_set(CURLM *multi, long ms, void *userdata)
+{
+	struct http *http = userdata;
+	usec_t at;
+
+	(void)multi;
+	if (ms < 0)
+		return sd_event_source_set_enabled(http->timer, SD_EVENT_OFF) < 0 ? -1
+										  : 0;
+	at = ms == 0 ? 0 : usec_add(clock_monotonic(), (usec_t)ms * USEC_PER_MSEC);
+	if (sd_event_source_set_time(http->timer, at) < 0 ||
+	    sd_event_source_set_enabled(http->timer, SD_EVENT_ONESHOT) < 0)
+		return -1;
+	return 0;
+}
+
+/* ---- bytes out and in ---- */
+
+static size_t on_read(char *buffer, size_t size, size_t count, void *userdata)
+{
+	struct http_request *request = userdata;
+	size_t want = MIN(size * count, request->size - request->offset);
+	ssize_t n;
+
+	if (want == 0)
+		return 0;
+	n = pread(request->file, buffer, want, (off_t)request->offset);
+	if (n <= 0) {
+		/* It ended before its time: what was promised can't be sent any more. */
+		request->source_problem = n < 0 ? log_errno(-errno)
+						: "the file became shorter meanwhile";
+		return CURL_READFUNC_ABORT;
+	}
+	request->offset += (uint64_t)n;
+	return (size_t)n;
+}
+
+/* curl starts over where a connection that it used again turns out to be dead. */
+static int on_seek(void *userdata, curl_off_t offset, int origin)
+{
+	struct http_request *request = userdata;
+
+	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > request->size)
+		return CURL_SEEKFUNC_FAIL;
+	request->offset = (uint64_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+static size_t on_write(char *data, size_t size, size_t count, void *userdata)
+{
+	struct http_request *request = userdata;
+	size_t n = size * count;
+	char *answer;
+
+	if (request->length + n > HTTP_ANSWER_MAX) {
+		request->overflow = true;
+		return 0;
+	}
+	answer = realloc(request->answer, request->length + n + 1);
+	if (!answer)
+		return 0;
+	memcpy(answer + request->length, data, n);
+	request->answer = answer;
+	request->length += n;
+	answer[request->length] = '\0';
+	return n;
+}
+
+static int on_progress(void *userdata, curl_off_t dltotal, curl_off_t dlnow,
+		       curl_off_t ultotal, curl_off_t ulnow)
+{
+	struct http_request *request = userdata;
+	uint64_t moved = (uint64_t)dlnow + (uint64_t)ulnow;
+
+	(void)dltotal;
+	(void)ultotal;
+	if (moved != request->moved) {
+		request->moved = moved;
+		request->last_moved = clock_monotonic();
+	}
+	return 0;
+}
+
+static int on_stall(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct http_request *request = userdata;
+	usec_t due = usec_add(request->last_moved, request->stall_timeout);
+
+	(void)usec;
+	if (due > clock_monotonic()) {
+		(void)sd_event_source_set_time(source, due);
+		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+		return 0;
+	}
+	request->stalled = true;
+	finish(request, CURLE_OPERATION_TIMEDOUT);
+	return 0;
+}
+
+/* ---- handles ---- */
+
+static CURL *take_handle(struct http *http)
+{
+	if (http->spares == 0)
+		return curl_easy_init();
+	return http->spare[--http->spares];
+}
+
+static void put_handle(struct http *http, CURL *easy)
+{
+	if (http->spares == SPARE_HANDLES_MAX) {
+		curl_easy_cleanup(easy);
+		return;
+	}
+	curl_easy_reset(easy);
+	http->spare[http->spares++] = easy;
+}
+
+static void request_free(struct http_request *request)
+{
+	struct http *http = request->http;
+
+	sd_event_source_disable_unref(request->stall_source);
+	if (request->easy)
+		put_handle(http, request->easy);
+	curl_slist_free_all(request->headers);
+	if (request->body)
+		explicit_bzero(request->body, request->size);
+	free(request->body);
+	if (request->answer)
+		explicit_bzero(request->answer, request->length);
+	free(request->answer);
+	free(request);
+}
+
+/* ---- what came back ---- */
+
+static const struct {
+	CURLcode code;
+	enum transport transport;
+} transports[] = {
+	{ CURLE_COULDNT_RESOLVE_HOST, TRANSPORT_RESOLVE },
+	{ CURLE_COULDNT_RESOLVE_PROXY, TRANSPORT_RESOLVE },
+	{ CURLE_COULDNT_CONNECT, TRANSPORT_CONNECT },
+	{ CURLE_INTERFACE_FAILED, TRANSPORT_CONNECT },
+	{ CURLE_PROXY, TRANSPORT_CONNECT },
+	{ CURLE_SSL_CONNECT_ERROR, TRANSPORT_TLS },
+	{ CURLE_SSL_ENGINE_NOTFOUND, TRANSPORT_TLS },
+	{ CURLE_SSL_ENGINE_SETFAILED, TRANSPORT_TLS },
+	{ CURLE_SSL_ENGINE_INITFAILED, TRANSPORT_TLS },
+	{ CURLE_SSL_CERTPROBLEM, TRANSPORT_TLS },
+	{ CURLE_SSL_CIPHER, TRANSPORT_TLS },
+	{ CURLE_PEER_FAILED_VERIFICATION, TRANSPORT_TLS },
+	{ CURLE_SSL_CACERT_BADFILE, TRANSPORT_TLS },
+	{ CURLE_SSL_CRL_BADFILE, TRANSPORT_TLS },
+	{ CURLE_SSL_ISSUER_ERROR, TRANSPORT_TLS },
+	{ CURLE_SSL_PINNEDPUBKEYNOTMATCH, TRANSPORT_TLS },
+	{ CURLE_SSL_INVALIDCERTSTATUS, TRANSPORT_TLS },
+	{ CURLE_SSL_CLIENTCERT, TRANSPORT_TLS },
+	{ CURLE_USE_SSL_FAILED, TRANSPORT_TLS },
+	{ CURLE_OPERATION_TIMEDOUT, TRANSPORT_TIMEOUT },
+	{ CURLE_GOT_NOTHING, TRANSPORT_RESET },
+	{ CURLE_SEND_ERROR, TRANSPORT_RESET },
+	{ CURLE_RECV_ERROR, TRANSPORT_RESET },
+	{ CURLE_PARTIAL_FILE, TRANSPORT_RESET },
+	{ CURLE_SEND_FAIL_REWIND, TRANSPORT_RESET },
+	{ CURLE_HTTP2, TRANSPORT_RESET },
+	{ CURLE_HTTP2_STREAM, TRANSPORT_RESET },
+	{ CURLE_UNSUPPORTED_PROTOCOL, TRANSPORT_GARBAGE },
+	{ CURLE_WEIRD_SERVER_REPLY, TRANSPORT_GARBAGE },
+	{ CURLE_BAD_CONTENT_ENCODING, TRANSPORT_GARBAGE },
+	{ CURLE_ABORTED_BY_CALLBACK, TRANSPORT_SOURCE },
+	{ CURLE_READ_ERROR, TRANSPORT_SOURCE },
+	{ CURLE_URL_MALFORMAT, TRANSPORT_REFUSED_URL },
+	{ CURLE_OUT_OF_MEMORY, TRANSPORT_LOCAL },
+	{ CURLE_FAILED_INIT, TRANSPORT_LOCAL },
+};
+
+static enum transport transport_of(CURLcode code)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(transports); i++)
+		if (transports[i].code == code)
+			return transports[i].transport;
+	return TRANSPORT_LOCAL;
+}
+
+static enum transport judge(const struct http_request *request, CURLcode code,
+			    long status)
+{
+	if (request->source_problem)
+		return TRANSPORT_SOURCE;
+	if (request->overflow)
+		return TRANSPORT_GARBAGE;
+	if (request->stalled)
+		return TRANSPORT_STALL;
+	if (code == CURLE_OK)
+		return status > 0 ? TRANSPORT_ANSWERED : TRANSPORT_GARBAGE;
+	/* A server that refuses a body early answers and closes; the answer counts. */
+	if (status >= 400 && transport_of(code) == TRANSPORT_RESET)
+		return TRANSPORT_ANSWERED;
+	return transport_of(code);
+}
+
+static const char *header(CURL *easy, const char *name)
+{
+	struct curl_header *found;
+
+	return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK
+		       ? found->value
+		       : NULL;
+}
+
+/* An instant as headers have it: an HTTP date, RFC 3339, or seconds since 1970; 0: none.
+ */
+static usec_t parse_instant(const char *text)
+{
+	struct timespec t;
+	time_t seconds;
+
+	if (!text)
+		return 0;
+	if (clock_parse(text, &t) == 0)
+		return usec_from_timespec(t);
+	seconds = strspn(text, "0123456789") == strlen(text)
+			  ? (time_t)strtoll(text, NULL, 10)
+			  : curl_getdate(text, NULL);
+	return seconds > 0 ? (usec_t)seconds * USEC_PER_SEC : 0;
+}
+
+/* Both ways to ask for a wait; instants count against the server's own clock. */
+static usec_t parse_wait(CURL *easy, usec_t date)
+{
+	const char *after = header(easy, "Retry-After");
+	const char *reset = header(easy, "X-RateLimit-Reset");
+	usec_t now = date > 0 ? date : clock_realtime(), wait = 0;
+
+	if (after && *after && strspn(after, "0123456789") == strlen(after))
+		wait = (usec_t)MIN(strtoull(after, NULL, 10),
+				   WAIT_ASKED_MAX / USEC_PER_SEC) *
+		       USEC_PER_SEC;
+	else if (after)
+		wait = usec_sub(parse_instant(after), now);
+	else if (reset)
+		wait = usec_sub(parse_instant(reset), now);
+	return MIN(wait, WAIT_ASKED_MAX);
+}
+
+static void describe(struct http_request *request, CURLcode code,
+		     struct http_answer *answer)
+{
+	char span[CLOCK_STRING_MAX];
+
+	if (answer->transport == TRANSPORT_ANSWERED) {
+		answer->problem = "";
+		return;
+	}
+	answer->problem = request->problem;
+	if (request->source_problem)
+		answer->problem = request->source_problem;
+	else if (answer->transport == TRANSPORT_STALL)
+		snprintf(request->problem, sizeof(request->problem),
+			 "no byte moved for %s",
+			 clock_format_span(span, request->stall_timeout));
+	else if (request->overflow)
+		snprintf(request->problem, sizeof(request->problem),
+			 "the answer is longer than %zu bytes", HTTP_ANSWER_MAX);
+	else if (!request->problem[0])
+		snprintf(request->problem, sizeof(request->problem), "%s",
+			 curl_easy_strerror(code));
+}
+
+/* An answer to less than the whole body is none: the service can't have all of it. */
+static void check_sent(struct http_request *request, struct http_answer *answer)
+{
+	if (answer->transport != TRANSPORT_ANSWERED || answer->status >= 300 ||
+	    request->body || answer->sent == request->size)
+		return;
+	answer->transport = TRANSPORT_RESET;
+	snprintf(request->problem, sizeof(request->problem),
+		 "answered %d before the whole file was sent", answer->status);
+	answer->problem = request->problem;
+}
+
+static void finish(struct http_request *request, CURLcode code)
+{
+	struct http *http = request->http;
+	curl_off_t sent = 0;
+	long status = 0;
+	struct http_answer answer;
+
+	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	answer = (struct http_answer){
+		.transport = judge(request, code, status),
+		.status = (int)status,
+		.body = request->answer ? request->answer : "",
+		.length = request->length,
+		.date = parse_instant(header(request->easy, "Date")),
+		.sent = (uint64_t)sent,
+		.duration = usec_sub(clock_monotonic(), request->started),
+	};
+	answer.retry_after = parse_wait(request->easy, answer.date);
+	describe(request, code, &answer);
+	check_sent(request, &answer);
+	LIST_REMOVE(request, link);
+	(void)curl_multi_remove_handle(http->multi, request->easy);
+	request->done(request->userdata, &answer);
+	request_free(request);
+}
+
+/* ---- setting up ---- */
+
+static int add_header(struct http_request *request, const char *line)
+{
+	struct curl_slist *list = curl_slist_append(request->headers, line);
+
+	if (!list)
+		return -ENOMEM;
+	request->headers = list;
+	return 0;
+}
+
+static int set_headers(struct http_request *request, const struct http_call *call)
+{
+	int r = 0;
+
+	for (size_t i = 0; call->headers && i < call->headers->count && r == 0; i++)
+		r = add_header(request, call->headers->items[i]);
+	if (r < 0)
+		return r;
+	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
+	if (!call->bearer)
+		return 0;
+	curl_easy_setopt(request->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+	return curl_easy_setopt(request->easy, CURLOPT_XOAUTH2_BEARER, call->bearer) ==
+			       CURLE_OK
+		       ? 0
+		       : -ENOMEM;
+}
+
+static void set_file(struct http_request *request, const struct http_call *call)
+{
+	CURL *easy = request->easy;
+	long buffer = (long)MIN(call->file_size, (uint64_t)UPLOAD_BUFFER_MAX);
+
+	request->file = call->file;
+	request->size = call->file_size;
+	curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+	curl_easy_setopt(easy, CURLOPT_READDATA, request);
+	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+	curl_easy_setopt(easy, CURLOPT_SEEKDATA, request);
+	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, MAX(buffer, UPLOAD_BUFFER_MIN));
+	if (streq(call->method, "POST")) {
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)call->file_size);
+	} else {
+		curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
+				 (curl_off_t)call->file_size);
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
+	}
+}
+
+static int set_body(struct http_request *request, const struct http_call *call)
+{
+	if (streq(call->method, "GET")) {
+		curl_easy_setopt(request->easy, CURLOPT_HTTPGET, 1L);
+		return 0;
+	}
+	if (!call->body) {
+		set_file(request, call);
+		return 0;
+	}
+	request->body = malloc(call->body_length + 1);
+	if (!request->body)
+		return -ENOMEM;
+	memcpy(request->body, call->body, call->body_length);
+	request->size = call->body_length;
+	curl_easy_setopt(request->easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDS, request->body);
+	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+			 (curl_off_t)call->body_length);
+	return 0;
+}
+
+static void set_common(struct http_request *request, const struct http_call *call)
+{
+	const struct http_settings *settings = &request->http->settings;
+	CURL *easy = request->easy;
+
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->problem);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS,
+			 1L); /* a signed path must stay as it is */
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "asset-agent/" VERSION);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+			 call->multiplex ? (long)CURL_HTTP_VERSION_2TLS
+					 : (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+			 MILLISECONDS(settings->connect_timeout));
+	if (call->timeout != USEC_INFINITY)
+		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, MILLISECONDS(call->timeout));
+	if (settings->ca_file)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
+	if (settings->client_certificate)
+		curl_easy_setopt(easy, CURLOPT_SSLCERT, settings->client_certificate);
+	if (settings->client_key)
+		curl_easy_setopt(easy, CURLOPT_SSLKEY, settings->client_key);
+	if (settings->proxy)
+		curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy);
+}
+
+static int set_stall(struct http_request *request, const struct http_call *call)
+{
+	struct http *http = request->http;
+
+	if (call->stall_timeout == USEC_INFINITY)
+		return 0;
+	request->stall_timeout = call->stall_timeout;
+	request->last_moved = request->started;
+	curl_easy_setopt(request->easy, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(request->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(request->easy, CURLOPT_XFERINFODATA, request);
+	return sd_event_add_time(http->event, &request->stall_source, CLOCK_MONO,
+				 usec_add(request->started, call->stall_timeout),
+				 USEC_PER_MSEC, on_stall, request);
+}
+
+static int set_up(struct http_request *request, const struct http_call *call)
+{
+	int r;
+
+	request->easy = take_handle(request->http);
+	if (!request->easy)
+		return -ENOMEM;
+	set_common(request, call);
+	/* The only one that copies a long text and so can fail for want of memory. */
+	if (curl_easy_setopt(request->easy, CURLOPT_URL, call->url) != CURLE_OK)
+		return -ENOMEM;
+	r = set_headers(request, call);
+	if (r < 0)
+		return r;
+	r = set_body(request, call);
+	if (r < 0)
+		return r;
+	return set_stall(request, call);
+}
+
+int http_start(struct http *http, const struct http_call *call, http_done_fn done,
+	       void *userdata, struct http_request **ret_request)
+{
+	struct http_request *request = calloc(1, sizeof(*request));
+	int r;
+
+	if (!request)
+		return -ENOMEM;
+	request->http = http;
+	request->done = done;
+	request->userdata = userdata;
+	request->file = -1;
+	request->started = clock_monotonic();
+	r = set_up(request, call);
+	if (r == 0 && curl_multi_add_handle(http->multi, request->easy) != CURLM_OK)
+		r = -ENOMEM;
+	if (r < 0) {
+		request_free(request);
+		return r;
+	}
+	LIST_INSERT_HEAD(&http->requests, request, link);
+	if (ret_request)
+		*ret_request = request;
+	return 0;
+}
+
+void http_cancel(struct http_request *request)
+{
+	if (!request)
+		return;
+	LIST_REMOVE(request, link);
+	(void)curl_multi_remove_handle(request->http->multi, request->easy);
+	request_free(request);
+}
+
+uint64_t http_sent(const struct http_request *request)
+{
+	curl_off_t sent = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	return (uint64_t)sent;
+}
+
+static int open_multi(struct http *http)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return -ENOMEM;
+	http->multi = curl_multi_init();
+	if (!http->multi)
+		return -ENOMEM;
+	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout_set);
+	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+	curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS,
+			  (long)MIN(http->settings.connections_max, (size_t)SOCKETS_MAX));
+	return sd_event_add_time(http->event, &http->timer, CLOCK_MONO, USEC_INFINITY,
+				 USEC_PER_MSEC, on_timer, http);
+}
+
+int http_new(sd_event *event, const struct http_settings *settings, struct http **ret)
+{
+	struct http *http = calloc(1, sizeof(*http));
+	int r;
+
+	if (!http)
+		return -ENOMEM;
+	http->event = event;
+	http->settings = *settings;
+	LIST_INIT(&http->requests);
+	r = open_multi(http);
+	if (r < 0) {
+		http_free(http);
+		return r;
+	}
+	*ret = http;
+	return 0;
+}
+
+void http_free(struct http *http)
+{
+	struct http_request *request;
+
+	if (!http)
+		return;
+	while ((request = LIST_FIRST(&http->requests)))
+		http_cancel(request);
+	while (http->spares > 0)
+		curl_easy_cleanup(http->spare[--http->spares]);
+	/* Closing connections still calls back for their sockets. */
+	if (http->multi)
+		curl_multi_cleanup(http->multi);
+	sd_event_source_disable_unref(http->timer);
+	curl_global_cleanup();
+	free(http);
+}

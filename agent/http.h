@@ -1,0 +1,79 @@
+#pragma once
+
+/*
+ * HTTP: requests on the event loop, by libcurl's multi interface. Nothing above sees
+ * curl.
+ *
+ * Nothing blocks, redirects are not followed, connections, TLS sessions and handles are
+ * used again. What came back is one struct, told once to `done`, never from within
+ * http_start() or http_cancel().
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "clock.h"
+#include "strv.h"
+#include "verdict.h"
+
+#define HTTP_ANSWER_MAX \
+	((size_t)64 * 1024) /* bytes of a body that are kept; more is garbage */
+
+struct http_settings { /* all borrowed for the life of the http; NULL: curl's default */
+	const char *ca_file;
+	const char *client_certificate, *client_key;
+	const char *proxy;
+	usec_t connect_timeout;
+	size_t connections_max; /* kept open, as many as may be in flight */
+};
+
+struct http_call {
+	const char *method; /* "GET", "POST", "PUT" */
+	const char *url;
+	const struct strv *headers; /* "Name: value"; may be NULL */
+	const char *bearer;	    /* a token for Authorization, or NULL */
+	const char *body;	    /* text to send, or NULL */
+	size_t body_length;
+	int file;	    /* with body NULL: sent from its start, stays the caller's */
+	uint64_t file_size; /* exactly that many bytes are sent of it */
+	usec_t timeout;	    /* for the whole; USEC_INFINITY: none */
+	usec_t stall_timeout; /* no byte moved for so long; USEC_INFINITY: none */
+	bool multiplex;	      /* HTTP/2 where the server offers it */
+};
+
+struct http_answer {
+	enum transport transport;
+	int status;	  /* TRANSPORT_ANSWERED */
+	const char *body; /* NUL-terminated, may hold NULs; never NULL */
+	size_t length;
+	usec_t date;	     /* of the Date header: the server's clock; 0: none */
+	usec_t retry_after;  /* how long it asks us to wait; 0: it does not */
+	uint64_t sent;	     /* bytes of the body that went out */
+	const char *problem; /* what happened, for people; "" when answered */
+	usec_t duration;
+};
+
+struct http;
+struct http_request;
+
+/* @answer lives until the return. The request is gone by then. */
+typedef void (*http_done_fn)(void *userdata, const struct http_answer *answer);
+
+/* 0 or a negative errno. @event must outlive it. */
+int http_new(sd_event *event, const struct http_settings *settings, struct http **ret);
+
+/* Cancels what is under way. */
+void http_free(struct http *http);
+
+/* Copies what @call points to, but for the file. 0, and *@ret_request (may be NULL)
+ * serves to cancel it until `done`; or a negative errno, and `done` won't be called. */
+int http_start(struct http *http, const struct http_call *call, http_done_fn done,
+	       void *userdata, struct http_request **ret_request);
+
+/* Ends it at once, without telling `done`. NULL is nothing. */
+void http_cancel(struct http_request *request);
+
+/* Bytes of the body that went out until now. */
+uint64_t http_sent(const struct http_request *request);

@@ -1,0 +1,138 @@
+#include <fcntl.h>
+
+#include "intake.h"
+#include "macro.h"
+#include "sidecar.h"
+
+static bool text_speaks_of(int dirfd, const char *sidecar, const struct stat *st)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+
+	return fs_read_file(dirfd, sidecar, SIDECAR_SIZE_MAX, &text, &length) == 0 &&
+	       sidecar_speaks_of(text, length, (uint64_t)st->st_size, st->st_mtim) == 1;
+}
+
+bool intake_is_current(int dirfd, const char *name, const struct stat *st)
+{
+	static const enum sidecar_kind kinds[] = { SIDECAR_DONE, SIDECAR_ERROR };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		char sidecar[NAME_MAX + 1];
+		struct stat side;
+
+		if (sidecar_name(sidecar, name, kinds[i]) < 0 ||
+		    fstatat(dirfd, sidecar, &side, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISREG(side.st_mode))
+			continue;
+		/* We gave the sidecar its file's mtime. Nobody can set a ctime, so a file
+		 * whose inode has not changed since is the one that it was written for.
+		 */
+		if (fs_same_time(side.st_mtim, st->st_mtim) &&
+		    fs_before(st->st_ctim, side.st_ctim))
+			return true;
+		if (text_speaks_of(dirfd, sidecar, st))
+			return true;
+	}
+	return false;
+}
+
+usec_t intake_age(const struct stat *st)
+{
+	usec_t changed = MAX(usec_from_timespec(st->st_ctim),
+			     usec_from_timespec(st->st_mtim));
+
+	return usec_sub(clock_realtime(), changed);
+}
+
+int intake_has_writer(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+		/* At once: a writer that opens the file meanwhile waits for this. */
+		(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+		return 0;
+	}
+	return errno == EAGAIN ? 1 : -EOPNOTSUPP;
+}
+
+static bool looks_as_before(const struct intake_glimpse *glimpse, const struct stat *st)
+{
+	return glimpse->since > 0 && glimpse->size == (uint64_t)st->st_size &&
+	       fs_same_time(glimpse->modified, st->st_mtim) &&
+	       fs_same_time(glimpse->changed, st->st_ctim);
+}
+
+static bool has_been_quiet(const struct intake_rules *rules,
+			   struct intake_glimpse *glimpse, const struct stat *st,
+			   usec_t now)
+{
+	if (!looks_as_before(glimpse, st)) {
+		*glimpse = (struct intake_glimpse){
+			.size = (uint64_t)st->st_size,
+			.modified = st->st_mtim,
+			.changed = st->st_ctim,
+			.since = now,
+		};
+		/* A file that was there long before us need not be watched any longer. */
+		return !rules->remote && intake_age(st) >= rules->quiet;
+	}
+	return usec_sub(now, glimpse->since) >= rules->quiet;
+}
+
+static enum intake is_whole(int fd, const struct intake_rules *rules,
+			    struct intake_glimpse *glimpse, const struct stat *st,
+			    usec_t now)
+{
+	int writer = rules->remote ? -EOPNOTSUPP : intake_has_writer(fd);
+
+	if (writer == 0)
+		return INTAKE_TAKEN;
+	if (writer == 1)
+		return INTAKE_BUSY;
+	return has_been_quiet(rules, glimpse, st, now) ? INTAKE_TAKEN : INTAKE_FRESH;
+}
+
+static enum intake open_failed(int dirfd, const char *name, int error,
+			       struct intake_file *ret)
+{
+	if (error == -ENOENT || error == -ESTALE ||
+	    fstatat(dirfd, name, &ret->st, AT_SYMLINK_NOFOLLOW) < 0)
+		return INTAKE_GONE;
+	if (!S_ISREG(ret->st.st_mode))
+		return INTAKE_NOT_A_FILE;
+	if (intake_is_current(dirfd, name, &ret->st))
+		return INTAKE_CURRENT;
+	if (error == -EAGAIN) /* a write lease: a file server's client has it open */
+		return INTAKE_BUSY;
+	ret->error = error;
+	return INTAKE_UNREADABLE;
+}
+
+enum intake intake_take(int dirfd, const char *name, const struct intake_rules *rules,
+			struct intake_glimpse *glimpse, usec_t now,
+			struct intake_file *ret)
+{
+	_cleanup_close_ int fd = -1;
+	enum intake answer;
+
+	/* O_NONBLOCK: neither a FIFO nor somebody's lease may hold us. */
+	fd = openat(dirfd, name,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return open_failed(dirfd, name, -errno, ret);
+	if (fstat(fd, &ret->st) < 0)
+		return open_failed(dirfd, name, -errno, ret);
+	if (!S_ISREG(ret->st.st_mode))
+		return INTAKE_NOT_A_FILE;
+	if (intake_is_current(dirfd, name, &ret->st))
+		return INTAKE_CURRENT;
+	answer = is_whole(fd, rules, glimpse, &ret->st, now);
+	if (answer == INTAKE_TAKEN) {
+		/* The lease came after the first look: a writer may have ended in
+		 * between. */
+		if (fstat(fd, &ret->st) < 0)
+			return open_failed(dirfd, name, -errno, ret);
+		ret->fd = take_fd(&fd);
+	}
+	return answer;
+}

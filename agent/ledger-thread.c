@@ -1,0 +1,451 @@
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include "ledger-thread.h"
+
+/* So many serials are spoken for at once: it costs a commit one more page, but seldom. */
+#define SERIAL_STEP 1024
+/* Filesystems that finished rows may wait for. */
+#define DEVICES_MAX 64
+/* Rows whose deletion failed gather no further: the next start finds the others. */
+#define SPENT_MAX (2 * (size_t)LEDGER_SYNC_ROWS)
+
+/* A descriptor on each filesystem that is to be synced. */
+struct devices {
+	struct {
+		dev_t id;
+		int fd;
+	} list[DEVICES_MAX];
+	size_t count;
+};
+
+/* A row that is of no more use. */
+struct spent {
+	uint64_t serial;
+	dev_t device;
+	bool synced;  /* nothing speaks against its deletion */
+	bool counted; /* taken out of the counts already */
+};
+
+/* All that the thread and its caller share. */
+struct shared {
+	pthread_mutex_t mutex;
+	pthread_cond_t wake;
+	struct ledger_ops queue;
+	struct devices devices; /* of what is queued */
+	struct ledger_ops ended;
+	uint64_t counts[4];
+	bool stop;
+};
+
+struct ledger_thread {
+	struct shared shared;
+	pthread_t id;
+	int event_fd;
+
+	/* The thread's own. */
+	struct ledger_db *db;
+	uint64_t reserved;
+	struct devices devices; /* of what is spent */
+	struct spent *spent;
+	size_t spent_count, spent_room;
+};
+
+struct ledger_op *ledger_op_new(enum ledger_op_kind kind, uint64_t serial)
+{
+	struct ledger_op *op = calloc(1, sizeof(*op));
+
+	if (!op)
+		return NULL;
+	op->kind = kind;
+	op->serial = serial;
+	return op;
+}
+
+void ledger_op_free(struct ledger_op *op)
+{
+	if (!op)
+		return;
+	free(op->row);
+	free(op);
+}
+
+static void lock(struct shared *shared)
+{
+	(void)pthread_mutex_lock(&shared->mutex);
+}
+
+static void unlock(struct shared *shared)
+{
+	(void)pthread_mutex_unlock(&shared->mutex);
+}
+
+static bool has_device(const struct devices *devices, dev_t id)
+{
+	for (size_t i = 0; i < devices->count; i++)
+		if (devices->list[i].id == id)
+			return true;
+	return false;
+}
+
+/* Takes @fd over. */
+static void add_device(struct devices *devices, dev_t id, int fd)
+{
+	if (devices->count == DEVICES_MAX || has_device(devices, id)) {
+		close_fd(fd);
+		return;
+	}
+	devices->list[devices->count].id = id;
+	devices->list[devices->count++].fd = fd;
+}
+
+static void move_devices(struct devices *from, struct devices *to)
+{
+	for (size_t i = 0; i < from->count; i++)
+		add_device(to, from->list[i].id, from->list[i].fd);
+	from->count = 0;
+}
+
+static void close_devices(struct devices *devices)
+{
+	for (size_t i = 0; i < devices->count; i++)
+		close_fd(devices->list[i].fd);
+	devices->count = 0;
+}
+
+static bool make_room(struct ledger_thread *t)
+{
+	size_t room = MIN(MAX(2 * t->spent_room, (size_t)256), SPENT_MAX);
+	struct spent *larger;
+
+	if (t->spent_count < t->spent_room)
+		return true;
+	if (t->spent_room == SPENT_MAX)
+		return false;
+	larger = reallocarray(t->spent, room, sizeof(*larger));
+	if (!larger)
+		return false;
+	t->spent = larger;
+	t->spent_room = room;
+	return true;
+}
+
+/* A row that finds no room stays for the next start, which forgets it again. */
+static void spend(struct ledger_thread *t, const struct ledger_op *op, bool counted)
+{
+	if (!make_room(t))
+		return;
+	t->spent[t->spent_count++] = (struct spent){
+		.serial = op->serial,
+		.device = op->device,
+		.synced = op->kind == LEDGER_OP_DROP,
+		.counted = counted,
+	};
+}
+
+static int execute(struct ledger_thread *t, const struct ledger_op *op,
+		   int64_t change[static 4])
+{
+	int state = 0;
+
+	switch (op->kind) {
+	case LEDGER_OP_PUT:
+		state = ledger_db_put(t->db, op->row);
+		change[op->row->state]++;
+		break;
+	case LEDGER_OP_DROP: state = ledger_db_delete(t->db, op->serial); break;
+	case LEDGER_OP_FINISH: state = ledger_db_state(t->db, op->serial); break;
+	}
+	if (state < 0)
+		return state;
+	change[state]--;
+	return 0;
+}
+
+static int commit(struct ledger_thread *t, const struct ledger_ops *ops,
+		  int64_t change[static 4])
+{
+	uint64_t greatest = t->reserved;
+	const struct ledger_op *op;
+	int r;
+
+	r = ledger_db_begin(t->db);
+	for (op = STAILQ_FIRST(ops); op; op = STAILQ_NEXT(op, next)) {
+		if (r >= 0)
+			r = execute(t, op, change);
+		greatest = MAX(greatest, op->serial);
+	}
+	if (greatest > t->reserved)
+		greatest += SERIAL_STEP;
+	if (r >= 0 && greatest > t->reserved)
+		r = ledger_db_reserve(t->db, greatest);
+	r = ledger_db_end(t->db, r);
+	if (r >= 0)
+		t->reserved = greatest;
+	return r;
+}
+
+/* Tells the caller how it ended; @change counts only where it did well. */
+static void report(struct ledger_thread *t, struct ledger_ops *ended, int r,
+		   const int64_t change[4])
+{
+	bool any = !STAILQ_EMPTY(ended);
+
+	lock(&t->shared);
+	for (size_t i = 1; r >= 0 && i < ARRAY_SIZE(t->shared.counts); i++)
+		t->shared.counts[i] += (uint64_t)change[i];
+	STAILQ_CONCAT(&t->shared.ended, ended);
+	unlock(&t->shared);
+	if (any)
+		(void)eventfd_write(t->event_fd, 1);
+}
+
+static void run_batch(struct ledger_thread *t, struct ledger_ops *ops)
+{
+	struct ledger_ops ended = STAILQ_HEAD_INITIALIZER(ended);
+	int64_t change[4] = {};
+	struct ledger_op *op;
+	int r;
+
+	r = commit(t, ops, change);
+	while ((op = STAILQ_FIRST(ops))) {
+		STAILQ_REMOVE_HEAD(ops, next);
+		op->error = MIN(r, 0);
+		if (op->kind == LEDGER_OP_FINISH || (op->kind == LEDGER_OP_DROP && r < 0))
+			spend(t, op, r >= 0);
+		if (op->done)
+			STAILQ_INSERT_TAIL(&ended, op, next);
+		else
+			ledger_op_free(op);
+	}
+	report(t, &ended, r, change);
+}
+
+/*
+ * What a filesystem failed to write it may report only once and then forget, so there is
+ * no trying again: the rows of such a one stay for the next start, which looks at their
+ * sidecars.
+ */
+static void sync_spent(struct ledger_thread *t)
+{
+	size_t kept = 0;
+
+	for (size_t d = 0; d < t->devices.count; d++) {
+		if (syncfs(t->devices.list[d].fd) < 0)
+			continue;
+		for (size_t i = 0; i < t->spent_count; i++)
+			if (t->spent[i].device == t->devices.list[d].id)
+				t->spent[i].synced = true;
+	}
+	close_devices(&t->devices);
+	for (size_t i = 0; i < t->spent_count; i++)
+		if (t->spent[i].synced)
+			t->spent[kept++] = t->spent[i];
+	t->spent_count = kept;
+}
+
+static void forget_spent(struct ledger_thread *t)
+{
+	struct ledger_ops none = STAILQ_HEAD_INITIALIZER(none);
+	int64_t change[4] = {};
+	int r;
+
+	sync_spent(t);
+	if (t->spent_count == 0)
+		return;
+	r = ledger_db_begin(t->db);
+	for (size_t i = 0; r >= 0 && i < t->spent_count; i++) {
+		r = ledger_db_delete(t->db, t->spent[i].serial);
+		if (r >= 0 && !t->spent[i].counted)
+			change[r]--;
+	}
+	r = ledger_db_end(t->db, r);
+	if (r >= 0)
+		t->spent_count = 0;
+	report(t, &none, r, change);
+}
+
+static struct timespec sync_deadline(void)
+{
+	struct timespec now;
+
+	/* The clock that the condition variable was made for. */
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return usec_to_timespec(usec_add(usec_from_timespec(now), LEDGER_SYNC_DELAY));
+}
+
+/* Waits for ops, the word to stop, or until spent rows have waited for long enough.
+ * Whether these are due. */
+static bool gather(struct ledger_thread *t, struct ledger_ops *ops, bool *ret_stop)
+{
+	const struct timespec deadline = sync_deadline();
+	struct shared *shared = &t->shared;
+	bool idle = false;
+
+	lock(shared);
+	while (STAILQ_EMPTY(&shared->queue) && !shared->stop && !idle) {
+		if (t->spent_count == 0)
+			(void)pthread_cond_wait(&shared->wake, &shared->mutex);
+		else
+			idle = pthread_cond_timedwait(&shared->wake, &shared->mutex,
+						      &deadline) == ETIMEDOUT;
+	}
+	STAILQ_CONCAT(ops, &shared->queue);
+	move_devices(&shared->devices, &t->devices);
+	*ret_stop = shared->stop;
+	unlock(shared);
+	return idle || *ret_stop;
+}
+
+static void *work(void *userdata)
+{
+	struct ledger_thread *t = userdata;
+	bool stop = false;
+
+	while (!stop) {
+		struct ledger_ops ops = STAILQ_HEAD_INITIALIZER(ops);
+		bool due = gather(t, &ops, &stop);
+
+		if (!STAILQ_EMPTY(&ops))
+			run_batch(t, &ops);
+		if (due || t->spent_count >= LEDGER_SYNC_ROWS)
+			forget_spent(t);
+	}
+	return NULL;
+}
+
+static int start(struct ledger_thread *t)
+{
+	sigset_t all, before;
+	int r;
+
+	/* Signals are for the loop's thread. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&t->id, NULL, work, t);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r == 0)
+		(void)pthread_setname_np(t->id, "ledger");
+	return -r;
+}
+
+static void shared_init(struct shared *shared)
+{
+	pthread_condattr_t attributes;
+
+	STAILQ_INIT(&shared->queue);
+	STAILQ_INIT(&shared->ended);
+	/* With glibc none of these can fail. */
+	(void)pthread_mutex_init(&shared->mutex, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&shared->wake, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+}
+
+static void release(struct ledger_thread *t)
+{
+	ledger_db_close(t->db);
+	close_devices(&t->devices);
+	free(t->spent);
+	(void)pthread_cond_destroy(&t->shared.wake);
+	(void)pthread_mutex_destroy(&t->shared.mutex);
+	close_fd(t->event_fd);
+	free(t);
+}
+
+DEFINE_CLEANUP(struct ledger_thread *, releasep, release)
+
+int ledger_thread_new(struct ledger_db *db, struct ledger_thread **ret)
+{
+	_cleanup_(releasep) struct ledger_thread *t = NULL;
+	int r;
+
+	t = calloc(1, sizeof(*t));
+	if (!t) {
+		ledger_db_close(db);
+		return -ENOMEM;
+	}
+	shared_init(&t->shared);
+	t->db = db;
+	t->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (t->event_fd < 0)
+		return -errno;
+	r = ledger_db_count(t->db, t->shared.counts);
+	if (r >= 0)
+		r = ledger_db_reserved(t->db, &t->reserved);
+	if (r >= 0)
+		r = start(t);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(t);
+	return 0;
+}
+
+void ledger_thread_free(struct ledger_thread *thread)
+{
+	if (!thread)
+		return;
+	lock(&thread->shared);
+	thread->shared.stop = true;
+	(void)pthread_cond_signal(&thread->shared.wake);
+	unlock(&thread->shared);
+	(void)pthread_join(thread->id, NULL);
+	release(thread);
+}
+
+/* A copy of @fd, unless what is queued brings one for its filesystem already. */
+static int bring_device(struct devices *devices, dev_t id, int fd)
+{
+	int copy;
+
+	if (has_device(devices, id))
+		return 0;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return -errno;
+	add_device(devices, id, copy);
+	return 0;
+}
+
+int ledger_thread_queue(struct ledger_thread *thread, struct ledger_op *op, int fd)
+{
+	struct shared *shared = &thread->shared;
+	int r = 0;
+
+	/* Row and descriptor in one step, or a sync could come too early for the row. */
+	lock(shared);
+	if (op->kind == LEDGER_OP_FINISH)
+		r = bring_device(&shared->devices, op->device, fd);
+	if (r >= 0) {
+		STAILQ_INSERT_TAIL(&shared->queue, op, next);
+		(void)pthread_cond_signal(&shared->wake);
+	}
+	unlock(shared);
+	return r;
+}
+
+int ledger_thread_fd(const struct ledger_thread *thread)
+{
+	return thread->event_fd;
+}
+
+void ledger_thread_take(struct ledger_thread *thread, struct ledger_ops *ret)
+{
+	eventfd_t ignored;
+
+	/* Before the list is taken: what ends after that rings again. */
+	(void)eventfd_read(thread->event_fd, &ignored);
+	lock(&thread->shared);
+	STAILQ_CONCAT(ret, &thread->shared.ended);
+	unlock(&thread->shared);
+}
+
+void ledger_thread_counts(struct ledger_thread *thread, uint64_t counts[4])
+{
+	lock(&thread->shared);
+	memcpy(counts, thread->shared.counts, sizeof(thread->shared.counts));
+	unlock(&thread->shared);
+}

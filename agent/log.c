@@ -1,0 +1,177 @@
+#include <inttypes.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
+#include "log.h"
+#include "text.h"
+
+#define CLEAR_LINE "\r\x1B[K" /* ECMA-48: erase in line */
+
+static enum log_target target = LOG_TO_STDERR;
+static int max_level = LOG_INFO;
+static char *foot;
+static bool with_prefix; /* "<6>": systemd reads the level from standard error */
+
+/* The catalog speaks of these; a kind keeps its number for ever. */
+static const char *const message_ids[LOG_KINDS] = {
+	[LOG_STARTED] = "4ce352ccaa9b4d1fac64b4baaf04b493",
+	[LOG_STOPPING] = "d3a5df0f8c3d4ab9a7b50c956c01ec3f",
+	[LOG_STOPPED] = "6ba2661388f34b038c924bfb9a975d56",
+	[LOG_UPLOADED] = "d8c8a48e5a154a3db9b0d7ef890f0aed",
+	[LOG_GIVEN_UP] = "6b346827bfae439f91ea39729bf9d1b9",
+	[LOG_RETRYING] = "c40747126cd34ac189423701708347a4",
+	[LOG_SERVICE_AWAY] = "f02d1fada14340cc862b066d00e13d8e",
+	[LOG_SERVICE_BACK] = "ddc042d9f5364ab28ea88d45bf991cbb",
+	[LOG_NOT_A_FILE] = "3f2fabd3f6e84e62a7a4edccd95bf206",
+	[LOG_SPOOL_AWAY] = "e28236efae71479aae76663a3641b850",
+	[LOG_SPOOL_BACK] = "1bcf17795c7b4d0c9fe42e1c0b8682be",
+	[LOG_POLLING] = "e5883dc5f9b341eba1978a6f90461533",
+	[LOG_DISK_AWAY] = "d29f34203520474fa17970ec7260b0b2",
+	[LOG_DISK_BACK] = "a5e1ceaec7cd4bbabdc77cab4321e430",
+	[LOG_LEDGER_SET_ASIDE] = "4ab5bc96abde49d7b52eeef83dd2f8d7",
+};
+
+enum { FIELDS_MAX = 16, NUMBER_MAX = 24 };
+
+/* The journal's fields of one line. */
+struct field_list {
+	struct iovec items[FIELDS_MAX];
+	size_t count;
+};
+
+static void field_list_done(struct field_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i].iov_base);
+}
+
+/* A field that can't be had for want of memory is left out; the line itself matters. */
+static void add_string(struct field_list *list, const char *name, const char *value)
+{
+	char *text;
+	int length;
+
+	if (!value || list->count == FIELDS_MAX)
+		return;
+	length = asprintf(&text, "%s=%s", name, value);
+	if (length < 0)
+		return;
+	list->items[list->count++] = (struct iovec){ .iov_base = text,
+						     .iov_len = (size_t)length };
+}
+
+static void add_number(struct field_list *list, const char *name, bool applies,
+		       uint64_t value)
+{
+	char number[NUMBER_MAX];
+
+	if (!applies)
+		return;
+	snprintf(number, sizeof(number), "%" PRIu64, value);
+	add_string(list, name, number);
+}
+
+static void add_fields(struct field_list *list, const struct log_fields *f)
+{
+	add_string(list, "MESSAGE_ID", message_ids[f->kind]);
+	add_string(list, "ASSET_ID", f->asset_id);
+	add_string(list, "ASSET_FILE", f->file);
+	add_string(list, "ASSET_SPOOL", f->spool);
+	add_number(list, "ASSET_SIZE", f->has_size, f->size);
+	add_string(list, "ASSET_CONTENT_TYPE", f->content_type);
+	add_string(list, "ASSET_STAGE", f->stage);
+	add_number(list, "ASSET_ATTEMPT", f->attempt > 0, f->attempt);
+	add_number(list, "ASSET_DURATION_USEC", f->duration > 0, f->duration);
+	add_number(list, "ASSET_HTTP_STATUS", f->http_status > 0,
+		   (uint64_t)f->http_status);
+	add_string(list, "ASSET_ERROR_CODE", f->error_code);
+	add_number(list, "ASSET_RETRY_USEC", f->retry > 0, f->retry);
+}
+
+static int to_journal(int level, const struct log_fields *fields, const char *message)
+{
+	_cleanup_(field_list_done) struct field_list list = {};
+
+	add_string(&list, "MESSAGE", message);
+	add_number(&list, "PRIORITY", true, (uint64_t)level);
+	add_string(&list, "SYSLOG_IDENTIFIER", "asset-agent");
+	if (fields)
+		add_fields(&list, fields);
+	return sd_journal_sendv(list.items, (int)list.count);
+}
+
+static void to_stderr(int level, const char *message)
+{
+	/* One write a line, so that lines of several processes do not mix. */
+	if (with_prefix)
+		dprintf(STDERR_FILENO, "<%d>%s\n", level, message);
+	else if (foot)
+		dprintf(STDERR_FILENO, CLEAR_LINE "%s\n%s", message, foot);
+	else
+		dprintf(STDERR_FILENO, "%s\n", message);
+}
+
+void log_foot(const char *line)
+{
+	if (foot || line)
+		dprintf(STDERR_FILENO, CLEAR_LINE "%s", line ? line : "");
+	free(foot);
+	foot = line ? strdup(line) : NULL;
+}
+
+void log_init(enum log_target to, int level)
+{
+	target = to;
+	max_level = level;
+	with_prefix = log_stderr_is_journal();
+}
+
+bool log_stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char ours[2 * NUMBER_MAX];
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev,
+		 (uintmax_t)st.st_ino);
+	return streq(stream, ours);
+}
+
+bool log_enabled(int level)
+{
+	return level <= max_level;
+}
+
+void log_event(int level, const struct log_fields *fields, const char *format, ...)
+{
+	_cleanup_free_ char *raw = NULL, *message = NULL;
+	int saved = errno, length;
+	va_list args;
+
+	if (!log_enabled(level))
+		return;
+	va_start(args, format);
+	length = vasprintf(&raw, format, args);
+	va_end(args);
+	if (length < 0) {
+		raw = NULL;
+		to_stderr(level, "Out of memory while writing a log line.");
+	} else {
+		message = text_escape(raw, (size_t)length);
+		if (target != LOG_TO_JOURNAL ||
+		    to_journal(level, fields, message ? message : format) < 0)
+			to_stderr(level, message ? message : format);
+	}
+	errno = saved;
+}
+
+const char *log_errno(int error)
+{
+	return strerrordesc_np(-error) ? strerrordesc_np(-error) : "unknown error";
+}

@@ -1,0 +1,89 @@
+#pragma once
+
+/*
+ * Log: one line an event, to the journal with its fields, else to standard error in the
+ * same words.
+ *
+ * Each kind of event has a fixed MESSAGE_ID. Only policy logs above debug, and one
+ * failure is logged once, by whoever decides what happens next. Messages are escaped
+ * here; what goes in as a field reaches the journal unchanged.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <syslog.h> /* LOG_ERR to LOG_DEBUG */
+
+#include "clock.h"
+#include "macro.h"
+
+enum log_kind {
+	LOG_PLAIN, /* without a MESSAGE_ID */
+	LOG_STARTED,
+	LOG_STOPPING,
+	LOG_STOPPED,
+	LOG_UPLOADED,
+	LOG_GIVEN_UP,
+	LOG_RETRYING,
+	LOG_SERVICE_AWAY,
+	LOG_SERVICE_BACK,
+	LOG_NOT_A_FILE,
+	LOG_SPOOL_AWAY,
+	LOG_SPOOL_BACK,
+	LOG_POLLING,
+	LOG_DISK_AWAY,
+	LOG_DISK_BACK,
+	LOG_LEDGER_SET_ASIDE,
+	LOG_KINDS
+};
+
+/* What belongs to a line besides its words; zero means: does not apply. */
+struct log_fields {
+	enum log_kind kind;
+	const char *asset_id;
+	const char *file; /* whole path, any bytes */
+	const char *spool;
+	const char *content_type;
+	const char *stage;
+	const char *error_code;
+	bool has_size;
+	uint64_t size; /* counts with has_size */
+	unsigned attempt;
+	int http_status;
+	usec_t duration;
+	usec_t retry; /* until the next try */
+};
+
+enum log_target { LOG_TO_STDERR, LOG_TO_JOURNAL };
+
+/* Until this is called, lines of LOG_INFO and above go to standard error. */
+void log_init(enum log_target to, int level);
+
+/* Whether standard error is the journal's own stream, that is, whether systemd started us
+ * with it there ($JOURNAL_STREAM, systemd.exec(5)). */
+bool log_stderr_is_journal(void);
+
+/* Whether a line of @level would be written at all. */
+bool log_enabled(int level);
+
+/* Writes one line of @level; @fields may be NULL. Control characters of the finished
+ * message are escaped. Never fails visibly: a line that can't go to the journal goes to
+ * standard error. errno is kept. */
+void log_event(int level, const struct log_fields *fields, const char *format, ...)
+	_printf_(3, 4);
+
+#define log_error(...)	 log_event(LOG_ERR, NULL, __VA_ARGS__)
+#define log_warning(...) log_event(LOG_WARNING, NULL, __VA_ARGS__)
+#define log_notice(...)	 log_event(LOG_NOTICE, NULL, __VA_ARGS__)
+#define log_info(...)	 log_event(LOG_INFO, NULL, __VA_ARGS__)
+#define log_debug(...) \
+	do { \
+		if (log_enabled(LOG_DEBUG)) \
+			log_event(LOG_DEBUG, NULL, __VA_ARGS__); \
+	} while (0)
+
+/* Shows @line at the foot of the terminal that standard error is, below all further log
+ * lines, in place of what was shown before; NULL: nothing any more. It is copied. */
+void log_foot(const char *line);
+
+/* The words for -@error (a negative errno). */
+const char *log_errno(int error);

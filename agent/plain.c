@@ -1,0 +1,97 @@
+#include <ctype.h>
+
+#include "macro.h"
+#include "plain.h"
+#include "text.h"
+
+/* The first row that fits decides. */
+static const struct {
+	const char *opens, *closes;
+} elements[] = {
+	{ "<!--", "-->" },
+	{ "<style", "</style>" },
+	{ "<script", "</script>" },
+	{ "<", ">" },
+};
+
+static const struct {
+	const char *reference;
+	char means;
+} references[] = {
+	{ "&amp;", '&' },  { "&lt;", '<' },    { "&gt;", '>' },
+	{ "&quot;", '"' }, { "&apos;", '\'' }, { "&#39;", '\'' },
+	{ "&#34;", '"' },  { "&nbsp;", ' ' },  { "&#160;", ' ' },
+};
+
+/* The end of the markup that begins at @p; @p itself where none does. */
+static const char *skip_markup(const char *p)
+{
+	const char *end;
+
+	/* "size < 5" is text. */
+	if (*p != '<' || !p[1] || (!isalpha((unsigned char)p[1]) && !strchr("/!?", p[1])))
+		return p;
+	for (size_t i = 0; i < ARRAY_SIZE(elements); i++) {
+		if (strncasecmp(p, elements[i].opens, strlen(elements[i].opens)) != 0)
+			continue;
+		end = strcasestr(p, elements[i].closes);
+		return end ? end + strlen(elements[i].closes) : p + strlen(p);
+	}
+	return p;
+}
+
+/* Likewise for what counts as white space, the byte order mark included. */
+static const char *skip_blank(const char *p)
+{
+	if ((unsigned char)*p <= ' ' || *p == '\x7F')
+		return *p ? p + 1 : p;
+	return startswith(p, "\xEF\xBB\xBF") ? p + STRLEN("\xEF\xBB\xBF") : p;
+}
+
+/* Reads one byte of text, resolving a reference. */
+static const char *read_byte(const char *p, char *ret)
+{
+	for (size_t i = 0; *p == '&' && i < ARRAY_SIZE(references); i++)
+		if (startswith(p, references[i].reference)) {
+			*ret = references[i].means;
+			return p + strlen(references[i].reference);
+		}
+	*ret = *p;
+	return p + 1;
+}
+
+char *plain_text(const char *text, size_t length, size_t max)
+{
+	char *plain = length ? text_to_utf8(text, strnlen(text, length)) : strdup("");
+	char *out = plain;
+	bool gap = false;
+
+	/* Written over itself: no step writes more than it has read. */
+	for (const char *p = plain; p && *p;) {
+		const char *next = skip_blank(skip_markup(p));
+
+		if (next != p) {
+			gap = true;
+			p = next;
+			continue;
+		}
+		if (gap && out != plain)
+			*out++ = ' ';
+		gap = false;
+		p = read_byte(p, out++);
+	}
+	if (!plain)
+		return NULL;
+	*out = '\0';
+	plain_cut(plain, max);
+	return plain;
+}
+
+void plain_cut(char *text, size_t max)
+{
+	for (; *text; text++)
+		if (((unsigned char)*text & 0xC0) != 0x80 && max-- == 0) {
+			*text = '\0';
+			return;
+		}
+}

@@ -1,0 +1,66 @@
+#pragma once
+
+/*
+ * Schedule: the files that the agent has in mind, at most SCHEDULE_MAX of them however
+ * many lie in the spools, and which is next.
+ *
+ * It knows each item by (place, name), keeps those that wait for a time in a heap and
+ * those that wait for a slot in a queue, and counts them by state. It owns no item. Pure:
+ * `now` comes in as a parameter.
+ */
+
+#include "item.h"
+
+#define SCHEDULE_MAX 4096
+
+TAILQ_HEAD(item_queue, item);
+
+struct schedule {
+	struct item **heap; /* SETTLING and WAITING, the earliest first */
+	size_t heap_size;
+	struct item_queue ready;
+	void *index; /* tsearch(3), by place and name */
+	size_t counts[ITEM_STATES];
+	size_t size; /* items in it */
+};
+
+/* 0 or -ENOMEM. */
+int schedule_init(struct schedule *schedule);
+
+/* Forgets all items, which are the caller's: @release (may be NULL) is called for each.
+ */
+void schedule_done(struct schedule *schedule, void (*release)(struct item *item));
+
+/* The item of that place and name, or NULL. */
+struct item *schedule_find(const struct schedule *schedule, const void *place,
+			   const char *name);
+
+/* How many more fit. */
+size_t schedule_room(const struct schedule *schedule);
+
+/* Takes in a new item (ITEM_NEW, not yet known by its name), which then must be put into
+ * a state by one of the following. 0; -ENOBUFS: full; -ENOMEM. */
+int schedule_add(struct schedule *schedule, struct item *item);
+
+/* @item waits until @at, in ITEM_SETTLING or ITEM_WAITING; where it is in that state
+ * already, only the time changes. */
+void schedule_wait(struct schedule *schedule, struct item *item, enum item_state state,
+		   usec_t at);
+
+/* @item waits for a slot: behind all others, or (@first) before them. */
+void schedule_ready(struct schedule *schedule, struct item *item, bool first);
+
+/* The next item for a free slot, still in ITEM_READY, or NULL. */
+struct item *schedule_peek(struct schedule *schedule);
+
+/* @item, in ITEM_READY, gets a slot. */
+void schedule_start(struct schedule *schedule, struct item *item);
+
+/* @item leaves, from whatever state. */
+void schedule_remove(struct schedule *schedule, struct item *item);
+
+/* Makes ready what was to wait until @now or earlier. Returns how many. */
+size_t schedule_advance(struct schedule *schedule, usec_t now);
+
+/* When schedule_advance() has something to do; USEC_INFINITY: never. */
+usec_t schedule_wake(const struct schedule *schedule);

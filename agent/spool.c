@@ -1,0 +1,352 @@
+#include <fcntl.h>
+
+#include "fs.h"
+#include "once.h"
+#include "sidecar.h"
+#include "spool-entry.h"
+#include "spool-tree.h"
+#include "spool.h"
+
+struct spool {
+	struct watch *watch; /* NULL: look once */
+	const struct config_spool *config;
+	const struct spool_ops *ops;
+	void *userdata;
+	struct spool_tree tree;
+	struct once warned;
+	bool away, remote, polling;
+	bool told_away, told_polling;
+	sd_event_source *poll_source; /* finds an absent root, polls */
+	sd_event_source *look_source; /* for spool_look_at() */
+	usec_t look_at;
+};
+
+const struct config_spool *spool_config(const struct spool *spool)
+{
+	return spool->config;
+}
+
+struct intake_rules spool_directory_rules(const struct spool_directory *directory)
+{
+	const struct spool *spool = directory->spool;
+
+	if (!spool)
+		return (struct intake_rules){ .quiet = USEC_PER_SEC };
+	return (struct intake_rules){
+		.quiet = spool->polling ? MAX(spool->config->settle,
+					      spool->config->poll_interval)
+					: spool->config->settle,
+		.remote = spool->remote,
+	};
+}
+
+/* ---- when to look without an event ---- */
+
+static void arm(sd_event_source *source, usec_t at)
+{
+	(void)sd_event_source_set_time(source, at);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static usec_t next_poll(const struct spool *spool)
+{
+	return usec_add(clock_monotonic(), spool->config->poll_interval);
+}
+
+void spool_look_again(struct spool *spool)
+{
+	spool_tree_look(&spool->tree);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct spool *spool = userdata;
+
+	(void)source;
+	(void)usec;
+	spool->look_at = USEC_INFINITY;
+	spool_look_again(spool);
+	return 0;
+}
+
+void spool_look_at(struct spool_directory *directory, usec_t at)
+{
+	struct spool *spool = directory->spool;
+
+	if (!spool || at >= spool->look_at)
+		return;
+	spool->look_at = at;
+	arm(spool->look_source, at);
+}
+
+static void arm_poll(struct spool *spool)
+{
+	if (spool->watch)
+		arm(spool->poll_source, next_poll(spool));
+}
+
+static void start_polling(struct spool *spool, int error)
+{
+	if (spool->polling)
+		return;
+	spool->polling = true;
+	arm_poll(spool);
+	/* A single look is no polling, and what was asked for is no news. */
+	if (spool->told_polling || !spool->watch || spool->config->watch == WATCH_POLL)
+		return;
+	spool->told_polling = true;
+	spool->ops->news(spool->userdata, spool, NULL, SPOOL_POLLING, error);
+}
+
+void spool_resume(struct spool *spool)
+{
+	spool_tree_resume(&spool->tree);
+}
+
+bool spool_is_quiet(const struct spool *spool)
+{
+	return spool_tree_is_idle(&spool->tree);
+}
+
+int spool_find_directory(struct spool *spool, const char *path,
+			 struct spool_directory **ret)
+{
+	return spool_tree_find(&spool->tree, path, ret);
+}
+
+/* ---- what can't be uploaded ---- */
+
+static uint64_t fingerprint(const struct stat *st)
+{
+	uint64_t hash = st->st_dev * UINT64_C(0x9E3779B97F4A7C15) ^ st->st_ino;
+
+	return (hash ^ (uint64_t)(st->st_mode & S_IFMT)) * UINT64_C(0xD6E8FEB86659FD93);
+}
+
+static void on_alien(void *userdata, struct spool_directory *directory, const char *name,
+		     const struct stat *st)
+{
+	struct spool *spool = userdata;
+
+	if (once_is_new(&spool->warned, fingerprint(st)))
+		spool->ops->not_a_file(spool->userdata, directory, name,
+				       spool_entry_why_alien(st));
+}
+
+static void warn_of_long_name(struct spool_directory *directory, const char *name)
+{
+	int fd = spool_directory_fd(spool_directory_ref(directory));
+	struct stat st;
+
+	if (fd >= 0 && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		on_alien(directory->spool, directory, name, &st);
+	spool_directory_unref(directory);
+}
+
+void spool_warn(struct spool_directory *directory, const char *name,
+		const struct stat *st)
+{
+	if (directory->spool)
+		on_alien(directory->spool, directory, name, st);
+}
+
+/* ---- what the scans find ---- */
+
+static bool on_found(void *userdata, struct spool_directory *directory, const char *name,
+		     const struct stat *st)
+{
+	struct spool *spool = userdata;
+	usec_t wait = usec_sub(spool->config->settle, intake_age(st));
+
+	return spool->ops->candidate(spool->userdata, directory, name,
+				     usec_add(clock_monotonic(), wait), false);
+}
+
+/* Only an event, or the next poll, can tell when that has changed. */
+static bool is_lasting(int error)
+{
+	return error == -EACCES || error == -EPERM || error == -ENAMETOOLONG;
+}
+
+static void on_failed(void *userdata, struct spool_directory *directory, int error)
+{
+	struct spool *spool = userdata;
+
+	if (!directory->failed)
+		spool->ops->news(spool->userdata, spool, directory,
+				 SPOOL_DIRECTORY_UNREADABLE, error);
+	if (!is_lasting(error))
+		spool_look_at(directory, next_poll(spool));
+}
+
+static void on_unwatched(void *userdata, int error)
+{
+	start_polling(userdata, error);
+}
+
+/* ---- the root ---- */
+
+static void tell_away(struct spool *spool, int error)
+{
+	if (!spool->told_away)
+		spool->ops->news(spool->userdata, spool, NULL, SPOOL_AWAY, error);
+	spool->told_away = true;
+	arm_poll(spool);
+}
+
+static void on_lost(void *userdata, int error)
+{
+	struct spool *spool = userdata;
+
+	spool->away = true;
+	spool->polling = false;
+	tell_away(spool, error);
+}
+
+/* Whether the kernel tells of all that happens here, or we were told to believe that. */
+static bool can_watch(const struct spool *spool)
+{
+	switch (spool->config->watch) {
+	case WATCH_AUTO: return !spool->remote;
+	case WATCH_INOTIFY: return true;
+	case WATCH_POLL: break;
+	}
+	return false;
+}
+
+static void find_root(struct spool *spool)
+{
+	int fd = spool_tree_open(&spool->tree);
+
+	spool->away = fd < 0;
+	if (fd < 0) {
+		tell_away(spool, fd);
+		return;
+	}
+	spool->remote = fs_is_remote(fd);
+	if (!can_watch(spool))
+		start_polling(spool, 0);
+	else if (spool->watch)
+		spool_tree_watch(&spool->tree, spool->watch);
+	if (spool->told_away)
+		spool->ops->news(spool->userdata, spool, NULL, SPOOL_BACK, 0);
+	spool->told_away = false;
+}
+
+static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct spool *spool = userdata;
+
+	(void)source;
+	(void)usec;
+	if (spool->away) {
+		find_root(spool);
+		return 0;
+	}
+	spool_look_again(spool);
+	arm_poll(spool);
+	return 0;
+}
+
+/* ---- events ---- */
+
+static void on_file(struct spool_directory *directory, const char *name)
+{
+	struct spool *spool = directory->spool;
+	usec_t at = usec_add(clock_monotonic(), spool->config->settle);
+
+	if (spool_entry_is_ignored(spool->config, name))
+		return;
+	if (strlen(name) > SIDECAR_BASE_MAX)
+		warn_of_long_name(directory, name);
+	else if (!spool->ops->candidate(spool->userdata, directory, name, at, true))
+		spool_tree_overflow(&spool->tree, directory);
+}
+
+/* A receipt or an error that was taken away makes its file due. */
+static void on_vanished(struct spool_directory *directory, const char *name)
+{
+	char base[NAME_MAX + 1];
+	size_t length;
+
+	if (sidecar_kind_of(name, &length) == SIDECAR_NONE)
+		return;
+	memcpy(base, name, length);
+	base[length] = '\0';
+	on_file(directory, base);
+}
+
+void spool_event(void *owner, enum watch_event event, const char *name)
+{
+	struct spool_directory *directory = owner;
+	struct spool *spool = directory->spool;
+
+	if (!spool)
+		return;
+	switch (event) {
+	case WATCH_FILE: on_file(directory, name); break;
+	case WATCH_VANISHED: on_vanished(directory, name); break;
+	case WATCH_DIRECTORY:
+	case WATCH_DIRECTORY_VANISHED:
+		spool_tree_stirred(&spool->tree, directory, name);
+		break;
+	case WATCH_SELF_VANISHED: spool_tree_vanished(&spool->tree, directory); break;
+	}
+}
+
+/* ---- its life ---- */
+
+static int add_sources(struct spool *spool, sd_event *event)
+{
+	static const struct spool_tree_ops ops = {
+		.file = on_found,
+		.alien = on_alien,
+		.failed = on_failed,
+		.unwatched = on_unwatched,
+		.lost = on_lost,
+	};
+	int r;
+
+	r = spool_tree_init(&spool->tree, event, spool, spool->config, &ops, spool);
+	if (r < 0)
+		return r;
+	r = sd_event_add_time(event, &spool->poll_source, CLOCK_MONO, USEC_INFINITY,
+			      USEC_PER_MSEC, on_poll, spool);
+	if (r < 0)
+		return r;
+	return sd_event_add_time(event, &spool->look_source, CLOCK_MONO, USEC_INFINITY,
+				 USEC_PER_MSEC, on_look, spool);
+}
+
+int spool_new(sd_event *event, struct watch *watch, const struct config_spool *config,
+	      const struct spool_ops *ops, void *userdata, struct spool **ret)
+{
+	struct spool *spool = calloc(1, sizeof(*spool));
+	int r;
+
+	if (!spool)
+		return -ENOMEM;
+	spool->watch = watch;
+	spool->config = config;
+	spool->ops = ops;
+	spool->userdata = userdata;
+	spool->look_at = USEC_INFINITY;
+	r = add_sources(spool, event);
+	if (r < 0) {
+		spool_free(spool);
+		return r;
+	}
+	find_root(spool);
+	*ret = spool;
+	return 0;
+}
+
+void spool_free(struct spool *spool)
+{
+	if (!spool)
+		return;
+	spool_tree_done(&spool->tree);
+	sd_event_source_disable_unref(spool->poll_source);
+	sd_event_source_disable_unref(spool->look_source);
+	free(spool);
+}

@@ -1,0 +1,84 @@
+#pragma once
+
+/*
+ * Spool: one watched directory, with those below it where it is recursive.
+ *
+ * Events, the start-up scan, the poll and the rescan after an overflow all end in
+ * `candidate`: this name may be due. A scan (spool-scan.h) pauses when its candidate
+ * finds no room and goes on at spool_resume(), and an event that finds no room queues its
+ * directory to be looked through again. So the directory itself is the queue, and memory
+ * does not grow with it.
+ *
+ * A spool whose directory is away is looked for every PollInterval.
+ */
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <systemd/sd-event.h>
+
+#include "config.h"
+#include "intake.h"
+#include "spool-directory.h"
+#include "watch.h"
+
+struct spool;
+
+enum spool_news {
+	SPOOL_AWAY, /* its directory can't be opened: @error */
+	SPOOL_BACK,
+	/* Inotify can't see (@error 0: a remote filesystem), or has no room. */
+	SPOOL_POLLING,
+	/* @directory can't be looked through: @error. Told once. */
+	SPOOL_DIRECTORY_UNREADABLE,
+};
+
+struct spool_ops {
+	/* @name may be due from @at on (monotonic). @event: something happened to it just
+	 * now. False: no room, and spool_resume() will be called when there is. */
+	bool (*candidate)(void *userdata, struct spool_directory *directory,
+			  const char *name, usec_t at, bool event);
+	/* @name is no regular file and can't be uploaded; told once. @why is a phrase. */
+	void (*not_a_file)(void *userdata, struct spool_directory *directory,
+			   const char *name, const char *why);
+	/* @directory is NULL but for SPOOL_DIRECTORY_UNREADABLE. */
+	void (*news)(void *userdata, struct spool *spool,
+		     struct spool_directory *directory, enum spool_news news, int error);
+};
+
+/* Opens what can be opened and queues the first scan. @event, @watch (NULL: look once, as
+ * `drain` does), @config, @ops must outlive it. 0 or a negative errno. */
+int spool_new(sd_event *event, struct watch *watch, const struct config_spool *config,
+	      const struct spool_ops *ops, void *userdata, struct spool **ret);
+
+/* Directories that somebody still has a reference to live on, but know no spool. */
+void spool_free(struct spool *spool);
+
+/* There is room for candidates again. */
+void spool_resume(struct spool *spool);
+
+/* Events were lost: look everywhere again, the path of the spool's directory included. */
+void spool_look_again(struct spool *spool);
+
+/* Look through @directory again at @at (monotonic): something in it is due only then. */
+void spool_look_at(struct spool_directory *directory, usec_t at);
+
+/* Whether every directory that can be has been looked through, and no event waits for
+ * room. */
+bool spool_is_quiet(const struct spool *spool);
+
+const struct config_spool *spool_config(const struct spool *spool);
+
+/* The directory of @path, the absolute path of one in @spool, as for a candidate: 1 and a
+ * reference, 0: it is not in this spool, or a negative errno. */
+int spool_find_directory(struct spool *spool, const char *path,
+			 struct spool_directory **ret);
+
+/* Tells, once a file, that @name can't be uploaded, being what @st says. */
+void spool_warn(struct spool_directory *directory, const char *name,
+		const struct stat *st);
+
+/* How to tell whether a file in @directory is whole. */
+struct intake_rules spool_directory_rules(const struct spool_directory *directory);
+
+/* Called by the watch's owner, who has one watch for all spools: @owner is ours. */
+void spool_event(void *owner, enum watch_event event, const char *name);

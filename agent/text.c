@@ -1,0 +1,106 @@
+#include <stdint.h>
+
+#include "macro.h"
+#include "text.h"
+
+#define REPLACEMENT "\xEF\xBF\xBD"
+
+/*
+ * Reads one scalar value of at most @left bytes (>= 1). Returns its length in bytes, or,
+ * where the sequence is ill-formed, minus the length of its maximal part (>= 1).
+ */
+static int decode(const unsigned char *s, size_t left, uint32_t *ret)
+{
+	unsigned char low = 0x80, high = 0xBF;
+	uint32_t value;
+	int length;
+
+	if (s[0] < 0x80) {
+		*ret = s[0];
+		return 1;
+	}
+	if (s[0] >= 0xC2 && s[0] <= 0xDF)
+		length = 2;
+	else if (s[0] >= 0xE0 && s[0] <= 0xEF)
+		length = 3;
+	else if (s[0] >= 0xF0 && s[0] <= 0xF4)
+		length = 4;
+	else
+		return -1;
+	/* The second byte rules out overlong forms, surrogates and what is past U+10FFFF.
+	 */
+	switch (s[0]) {
+	case 0xE0: low = 0xA0; break;
+	case 0xED: high = 0x9F; break;
+	case 0xF0: low = 0x90; break;
+	case 0xF4: high = 0x8F; break;
+	}
+	value = s[0] & (0xFFU >> (length + 1));
+	for (int i = 1; i < length; i++) {
+		if ((size_t)i >= left || s[i] < low || s[i] > high)
+			return -i;
+		value = value << 6 | (s[i] & 0x3F);
+		low = 0x80;
+		high = 0xBF;
+	}
+	*ret = value;
+	return length;
+}
+
+char *text_to_utf8(const char *bytes, size_t length)
+{
+	char *text = malloc(length * STRLEN(REPLACEMENT) + 1), *out = text;
+
+	if (!text)
+		return NULL;
+	for (size_t at = 0; at < length;) {
+		uint32_t value;
+		int n = decode((const unsigned char *)bytes + at, length - at, &value);
+
+		out = n > 0 ? mempcpy(out, bytes + at, (size_t)n)
+			    : mempcpy(out, REPLACEMENT, STRLEN(REPLACEMENT));
+		at += (size_t)abs(n);
+	}
+	*out = '\0';
+	return text;
+}
+
+static bool is_hazardous(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x061C || c == 0x200E ||
+	       c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+static char *escape_byte(char *out, unsigned char byte)
+{
+	switch (byte) {
+	case '\\': return mempcpy(out, "\\\\", 2);
+	case '\n': return mempcpy(out, "\\n", 2);
+	case '\r': return mempcpy(out, "\\r", 2);
+	case '\t': return mempcpy(out, "\\t", 2);
+	}
+	return out + sprintf(out, "\\x%02X", byte);
+}
+
+char *text_escape(const char *bytes, size_t length)
+{
+	char *text = malloc(length * STRLEN("\\xHH") + 1), *out = text;
+
+	if (!text)
+		return NULL;
+	for (size_t at = 0; at < length;) {
+		uint32_t value = 0;
+		int n = decode((const unsigned char *)bytes + at, length - at, &value);
+		size_t end = at + (size_t)abs(n);
+
+		if (n > 0 && value != '\\' && !is_hazardous(value))
+			out = mempcpy(out, bytes + at, (size_t)n);
+		else
+			for (size_t i = at; i < end; i++)
+				out = escape_byte(out, (unsigned char)bytes[i]);
+		at = end;
+	}
+	*out = '\0';
+	return text;
+}

@@ -1,0 +1,18 @@
+#pragma once
+
+/*
+ * Text: file names are bytes; JSON and terminals want text. The two ways across.
+ */
+
+#include <stddef.h>
+
+/* A copy of @bytes in valid UTF-8: each maximal part of an ill-formed sequence becomes
+ * one U+FFFD (Unicode 15, section 3.9, "best practice for U+FFFD substitution").
+ * The caller frees it. NULL: out of memory. */
+char *text_to_utf8(const char *bytes, size_t length);
+
+/* A copy of @bytes that is safe on a terminal and in a one-line message: control
+ * characters (C0, DEL, C1), line and paragraph separators, bidirectional controls and
+ * ill-formed bytes are written as \n, \t, \\ (for the backslash itself) or \xHH for each
+ * of their bytes. The caller frees it. NULL: out of memory. */
+char *text_escape(const char *bytes, size_t length);

@@ -1,0 +1,50 @@
+#pragma once
+
+/*
+ * Token: the bearer token for the API, from a token server or a file.
+ *
+ * One request at a time, however many wait for it. A token is renewed ahead of its expiry
+ * while the old one still serves, and only if somebody asks; an idle agent asks for
+ * nothing. The client secret is read from its file or credential for each request, so a
+ * new one counts at once. Tokens and secrets are wiped from memory when they go.
+ */
+
+#include <sys/queue.h>
+
+#include "config.h"
+#include "http.h"
+
+struct token;
+
+struct token_failure {
+	struct http_answer answer; /* zero and TRANSPORT_LOCAL where nothing was asked */
+	const char *why;	   /* for people */
+};
+
+struct token_waiter {
+	/* Called once, unless token_leave() came before: @failure is NULL when there is a
+	 * token now. */
+	void (*done)(void *userdata, const struct token_failure *failure);
+	void *userdata;
+	TAILQ_ENTRY(token_waiter) link; /* the token's */
+};
+
+/* 0 or a negative errno. All must outlive it. */
+int token_new(sd_event *event, struct http *http, const struct config *config,
+	      struct token **ret);
+void token_free(struct token *token);
+
+/* The token to use now, which lives until the event loop turns, and in *@ret_serial what
+ * to call it; or NULL: @waiter is told later. */
+const char *token_get(struct token *token, struct token_waiter *waiter,
+		      uint64_t *ret_serial);
+
+/* @waiter is not told any more. */
+void token_leave(struct token *token, struct token_waiter *waiter);
+
+/* The API refused the token @serial: unless there is a newer one already, it is dropped.
+ */
+void token_refused(struct token *token, uint64_t serial);
+
+/* Who gives the tokens, for messages. */
+const char *token_source(const struct token *token);

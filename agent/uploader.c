@@ -1,0 +1,460 @@
+#include <fcntl.h>
+
+#include "log.h"
+#include "macro.h"
+#include "uploader.h"
+
+#define ROOM_TO_RESUME (SCHEDULE_MAX / 4) /* scans go on when that much is free again */
+#define WAITING_MAX    (SCHEDULE_MAX / 2) /* files that wait for a time, kept in mind */
+#define BUSY_DELAY_MAX USEC_PER_MINUTE	  /* between two looks at a file being written */
+
+struct file {
+	struct item item;
+	struct uploader *uploader;
+	struct spool_directory *directory;
+	struct intake_glimpse glimpse;
+	struct transfer *transfer; /* while it moves, and later if it keeps something */
+	unsigned busy;		   /* looks in a row at which it was being written */
+	LIST_ENTRY(file) moving;
+	char name[];
+};
+
+struct uploader {
+	sd_event *event;
+	struct transfer_services *services;
+	bool once;
+	const struct uploader_ops *ops;
+	void *userdata;
+	struct schedule schedule;
+	LIST_HEAD(, file) moving;
+	sd_event_source *pump_source; /* starts what can be started */
+	sd_event_source *wake_source; /* when the next one may be */
+	bool starved;		      /* a candidate found no room */
+	struct uploader_stats stats;
+};
+
+static void kick(struct uploader *u)
+{
+	(void)sd_event_source_set_enabled(u->pump_source, SD_EVENT_ONESHOT);
+}
+
+static struct file *file_of(struct item *item)
+{
+	return container_of(item, struct file, item);
+}
+
+static size_t waiting(void *userdata)
+{
+	const struct uploader *u = userdata;
+
+	return u->schedule.size - u->schedule.counts[ITEM_MOVING];
+}
+
+/* ---- files come and go ---- */
+
+static void file_free(struct file *file)
+{
+	transfer_free(file->transfer);
+	spool_directory_unref(file->directory);
+	free(file);
+}
+
+static void forget(struct uploader *u, struct file *file)
+{
+	schedule_remove(&u->schedule, &file->item);
+	file_free(file);
+	if (u->starved && schedule_room(&u->schedule) >= ROOM_TO_RESUME) {
+		u->starved = false;
+		u->ops->room(u->userdata);
+	}
+}
+
+static int add_file(struct uploader *u, struct spool_directory *directory,
+		    const char *name, struct file **ret)
+{
+	size_t room = strlen(name) + 1;
+	struct file *file = calloc(1, sizeof(*file) + room);
+	int r;
+
+	if (!file)
+		return -ENOMEM;
+	memcpy(file->name, name, room);
+	file->item.place = directory;
+	file->item.name = file->name;
+	file->uploader = u;
+	file->directory = spool_directory_ref(directory);
+	r = schedule_add(&u->schedule, &file->item);
+	if (r < 0) {
+		file_free(file);
+		return r;
+	}
+	*ret = file;
+	return 0;
+}
+
+static int need_transfer(struct file *file)
+{
+	struct uploader *u = file->uploader;
+
+	if (file->transfer)
+		return 0;
+	return transfer_new(u->event, u->services, file->directory, file->name,
+			    &file->glimpse, file, &file->transfer);
+}
+
+/* ---- candidates ---- */
+
+/* The row speaks of the content that is there now. */
+static bool row_is_current(const struct file *file, const struct ledger_row *row)
+{
+	struct fs_identity now;
+	struct stat st;
+	int fd = spool_directory_fd(file->directory);
+
+	if (fd < 0 || fstatat(fd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	now = fs_identity_of(&st);
+	return fs_identity_equal(&now, &row->identity);
+}
+
+/* A file that failed before and is not kept in mind comes back with its attempts. Returns
+ * when it may be tried again, 0: at once. */
+static usec_t recall(struct uploader *u, struct file *file)
+{
+	uint64_t counts[4];
+	struct ledger_row row;
+
+	ledger_counts(u->services->ledger, counts);
+	if (counts[LEDGER_WAITING] <= u->schedule.counts[ITEM_WAITING] ||
+	    ledger_find_waiting(u->services->ledger,
+				spool_directory_path(file->directory), file->name,
+				&row) != 1)
+		return 0;
+	if (!row_is_current(file, &row)) {
+		(void)ledger_drop(u->services->ledger, row.serial);
+		return 0;
+	}
+	if (need_transfer(file) < 0 || transfer_restore(file->transfer, &row) < 0)
+		return 0;
+	file->item.attempts = row.attempts;
+	return file->transfer->again_at;
+}
+
+/* It waits until @at, in mind while there is room for that, else in its directory: then
+ * no crowd of files that fail, or are being written, keeps out the others. */
+static void wait_in_mind(struct uploader *u, struct file *file, enum item_state state,
+			 usec_t at)
+{
+	const struct transfer *t = file->transfer;
+
+	if (u->schedule.counts[state] < WAITING_MAX || u->once || (t && t->id)) {
+		schedule_wait(&u->schedule, &file->item, state, at);
+		return;
+	}
+	spool_look_at(file->directory, at);
+	forget(u, file);
+}
+
+/* Something happened to a file that is known already. */
+static void stir(struct uploader *u, struct file *file, usec_t at)
+{
+	switch (file->item.state) {
+	case ITEM_MOVING: file->item.stirred = true; break;
+	case ITEM_WAITING:
+		/* A touch of what did not change is no reason to hurry a retry. */
+		if (!file->transfer ||
+		    !row_is_current(file,
+				    &(struct ledger_row){
+					    .identity = file->transfer->identity })) {
+			file->item.attempts = 0;
+			if (file->transfer)
+				file->transfer->attempts = 0;
+			schedule_wait(&u->schedule, &file->item, ITEM_SETTLING, at);
+		}
+		break;
+	case ITEM_SETTLING:
+		file->busy = 0;
+		schedule_wait(&u->schedule, &file->item, ITEM_SETTLING, at);
+		break;
+	case ITEM_READY:
+	case ITEM_NEW:
+	case ITEM_GONE:
+	case ITEM_STATES: break;
+	}
+}
+
+bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
+			const char *name, usec_t at, bool event)
+{
+	struct item *known = schedule_find(&u->schedule, directory, name);
+	struct file *file;
+	usec_t again_at;
+
+	if (known) {
+		if (event)
+			stir(u, file_of(known), at);
+		kick(u);
+		return true;
+	}
+	if (add_file(u, directory, name, &file) < 0) {
+		u->starved = true;
+		return false;
+	}
+	again_at = recall(u, file);
+	if (again_at > at)
+		wait_in_mind(u, file, ITEM_WAITING, again_at);
+	else if (at > clock_monotonic())
+		schedule_wait(&u->schedule, &file->item, ITEM_SETTLING, at);
+	else
+		schedule_ready(&u->schedule, &file->item, false);
+	kick(u);
+	return true;
+}
+
+int uploader_restore(struct uploader *u, struct spool_directory *directory,
+		     const struct ledger_row *row)
+{
+	struct file *file;
+	int r;
+
+	if (schedule_find(&u->schedule, directory, row->name))
+		return -EEXIST;
+	r = add_file(u, directory, row->name, &file);
+	if (r < 0)
+		return r;
+	r = need_transfer(file);
+	if (r == 0)
+		r = transfer_restore(file->transfer, row);
+	if (r < 0) {
+		forget(u, file);
+		return r;
+	}
+	file->item.attempts = row->attempts;
+	if (row->state != LEDGER_UPLOADED &&
+	    file->transfer->again_at > clock_monotonic() && row->attempts > 0)
+		schedule_wait(&u->schedule, &file->item, ITEM_WAITING,
+			      file->transfer->again_at);
+	else
+		schedule_ready(&u->schedule, &file->item, true);
+	kick(u);
+	return 0;
+}
+
+/* ---- ends ---- */
+
+/* Looked at again after longer and longer: its CLOSE_WRITE will tell anyway. */
+static usec_t busy_until(struct file *file, usec_t at)
+{
+	usec_t now = clock_monotonic();
+	usec_t delay = usec_sub(at, now) << MIN(file->busy, 16U);
+
+	file->busy++;
+	return usec_add(now, MIN(delay, BUSY_DELAY_MAX));
+}
+
+static void on_later(struct uploader *u, struct file *file)
+{
+	usec_t at = busy_until(file, file->transfer->again_at);
+
+	if (!file->transfer->id) {
+		transfer_free(file->transfer);
+		file->transfer = NULL;
+	}
+	if (u->once && file->busy > 1) {
+		log_warning("Passed over %s/%s: it is still being written.",
+			    spool_directory_path(file->directory), file->name);
+		u->stats.skipped++;
+		forget(u, file);
+		return;
+	}
+	wait_in_mind(u, file, ITEM_SETTLING, at);
+}
+
+static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
+{
+	struct uploader *u = userdata;
+	struct file *file = t->owner;
+	bool stirred = file->item.stirred;
+
+	LIST_REMOVE(file, moving);
+	file->item.stirred = false;
+	file->item.attempts = t->attempts;
+	kick(u);
+	u->ops->changed(u->userdata);
+	switch (how) {
+	case TRANSFER_DONE:
+		u->stats.uploaded++;
+		u->stats.bytes += t->identity.size;
+		break;
+	case TRANSFER_GAVE_UP: u->stats.failed++; break;
+	case TRANSFER_IDLE: break;
+	case TRANSFER_LATER: on_later(u, file); return;
+	case TRANSFER_PAUSED:
+		/* First in line where it has something to lose; else behind the others,
+		 * so that one file that an answer always chokes on can't hold them all.
+		 */
+		schedule_ready(&u->schedule, &file->item, t->id || t->resigned);
+		return;
+	case TRANSFER_FAILED: wait_in_mind(u, file, ITEM_WAITING, t->again_at); return;
+	}
+	if (!stirred) {
+		forget(u, file);
+		return;
+	}
+	/* What happened meanwhile may have made it due once more. */
+	transfer_free(file->transfer);
+	file->transfer = NULL;
+	file->glimpse = (struct intake_glimpse){};
+	file->item.attempts = 0;
+	schedule_wait(&u->schedule, &file->item, ITEM_SETTLING,
+		      usec_add(clock_monotonic(),
+			       spool_directory_rules(file->directory).quiet));
+}
+
+/* ---- the pump ---- */
+
+static bool has_slot(const struct uploader *u)
+{
+	return u->schedule.counts[ITEM_MOVING] <
+	       u->services->config->upload.max_concurrent;
+}
+
+/* Starts the next file. Returns when it may be tried, 0: it was started, USEC_INFINITY:
+ * there is none, or an event will tell. */
+static usec_t start_next(struct uploader *u, usec_t now)
+{
+	struct item *item = schedule_peek(&u->schedule);
+	struct file *file;
+	usec_t at;
+
+	if (!item || !has_slot(u) || u->services->stopping)
+		return USEC_INFINITY;
+	file = file_of(item);
+	if (need_transfer(file) < 0)
+		return usec_add(now, USEC_PER_SEC);
+	at = health_next(u->services->health, transfer_needs(file->transfer), now);
+	if (at > now)
+		return at;
+	schedule_start(&u->schedule, item);
+	LIST_INSERT_HEAD(&u->moving, file, moving);
+	transfer_start(file->transfer);
+	u->ops->changed(u->userdata);
+	return 0;
+}
+
+static int on_pump(sd_event_source *source, void *userdata)
+{
+	struct uploader *u = userdata;
+	usec_t now = clock_monotonic(), at;
+
+	(void)source;
+	(void)schedule_advance(&u->schedule, now);
+	while ((at = start_next(u, now)) == 0)
+		;
+	at = MIN(at, schedule_wake(&u->schedule));
+	(void)sd_event_source_set_time(u->wake_source, at);
+	(void)sd_event_source_set_enabled(u->wake_source, at == USEC_INFINITY
+								  ? SD_EVENT_OFF
+								  : SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	kick(userdata);
+	return 0;
+}
+
+/* ---- from outside ---- */
+
+void uploader_stop(struct uploader *u)
+{
+	u->services->stopping = true;
+}
+
+void uploader_cancel(struct uploader *u)
+{
+	struct file *file = LIST_FIRST(&u->moving);
+
+	while (file) {
+		struct file *next = LIST_NEXT(file, moving);
+
+		transfer_cancel(file->transfer);
+		file = next;
+	}
+}
+
+bool uploader_is_idle(const struct uploader *u, bool all)
+{
+	return all ? u->schedule.size == 0 : u->schedule.counts[ITEM_MOVING] == 0;
+}
+
+struct uploader_stats uploader_stats(const struct uploader *u)
+{
+	struct uploader_stats stats = u->stats;
+	const struct file *file;
+
+	stats.moving = u->schedule.counts[ITEM_MOVING];
+	stats.waiting = u->schedule.size - stats.moving;
+	stats.more = u->starved;
+	stats.sent = 0;
+	LIST_FOREACH (file, &u->moving, moving)
+		stats.sent += transfer_sent(file->transfer);
+	return stats;
+}
+
+static int add_sources(struct uploader *u)
+{
+	int r = sd_event_add_defer(u->event, &u->pump_source, on_pump, u);
+
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_enabled(u->pump_source, SD_EVENT_OFF);
+	return sd_event_add_time(u->event, &u->wake_source, CLOCK_MONO, USEC_INFINITY,
+				 USEC_PER_MSEC, on_wake, u);
+}
+
+int uploader_new(sd_event *event, struct transfer_services *services, bool once,
+		 const struct uploader_ops *ops, void *userdata, struct uploader **ret)
+{
+	struct uploader *u = calloc(1, sizeof(*u));
+	int r;
+
+	if (!u)
+		return -ENOMEM;
+	u->event = event;
+	u->services = services;
+	u->once = once;
+	u->ops = ops;
+	u->userdata = userdata;
+	LIST_INIT(&u->moving);
+	services->waiting = waiting;
+	services->ended = on_ended;
+	services->userdata = u;
+	r = schedule_init(&u->schedule);
+	if (r == 0)
+		r = add_sources(u);
+	if (r < 0) {
+		uploader_free(u);
+		return r;
+	}
+	*ret = u;
+	return 0;
+}
+
+static void release(struct item *item)
+{
+	file_free(file_of(item));
+}
+
+void uploader_free(struct uploader *u)
+{
+	if (!u)
+		return;
+	schedule_done(&u->schedule, release);
+	sd_event_source_disable_unref(u->pump_source);
+	sd_event_source_disable_unref(u->wake_source);
+	free(u);
+}

@@ -1,0 +1,62 @@
+#pragma once
+
+/*
+ * Uploader: which file moves when.
+ *
+ * It takes candidates from the spools into the schedule, gives slots to those that are
+ * ready as health allows, and decides what becomes of each transfer that ended. It holds
+ * at most SCHEDULE_MAX files; what does not fit stays in its directory, which is looked
+ * through again.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "schedule.h"
+#include "transfer.h"
+
+struct uploader;
+
+struct uploader_stats {
+	uint64_t uploaded, bytes;
+	uint64_t failed;  /* given up */
+	uint64_t skipped; /* drain: still being written */
+	size_t moving;	  /* files with a slot */
+	uint64_t sent;	  /* bytes that went out for those */
+	size_t waiting;	  /* files known to wait: for quiet, a slot, or their next try */
+	bool more;	  /* and others that were not even looked at */
+};
+
+struct uploader_ops {
+	/* There is room for candidates again. */
+	void (*room)(void *userdata);
+	/* Something in the stats, or in health, is new. Called often. */
+	void (*changed)(void *userdata);
+};
+
+/* @once: each file is tried when its time comes, but one that is being written is passed
+ * over (`drain`). @services' callbacks are set here; the rest must outlive it. 0 or a
+ * negative errno. */
+int uploader_new(sd_event *event, struct transfer_services *services, bool once,
+		 const struct uploader_ops *ops, void *userdata, struct uploader **ret);
+void uploader_free(struct uploader *uploader);
+
+/* For the spools: @name in @directory may be due from @at on. False: no room. */
+bool uploader_candidate(struct uploader *uploader, struct spool_directory *directory,
+			const char *name, usec_t at, bool event);
+
+/* Takes over an unfinished row of the ledger, before any candidate. 0 or a negative
+ * errno. */
+int uploader_restore(struct uploader *uploader, struct spool_directory *directory,
+		     const struct ledger_row *row);
+
+/* Nothing new is started; what moves may end. */
+void uploader_stop(struct uploader *uploader);
+
+/* Ends at once what moves, but for records under way. */
+void uploader_cancel(struct uploader *uploader);
+
+/* Whether nothing moves (@all: and nothing waits). */
+bool uploader_is_idle(const struct uploader *uploader, bool all);
+
+struct uploader_stats uploader_stats(const struct uploader *uploader);

@@ -1,0 +1,189 @@
+#include <limits.h>
+#include <search.h>
+#include <sys/inotify.h>
+
+#include "macro.h"
+#include "watch.h"
+
+/* CREATE besides CLOSE_WRITE, since link() and linkat() of an unnamed file give no other;
+ * ATTRIB, since touch(1) and chmod(1) can make a file due. */
+#define MASK \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB | IN_MOVED_FROM | \
+	 IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+
+#define BUFFER_SIZE  ((size_t)64 * 1024)
+#define READS_A_TURN 4 /* then the loop's other sources get theirs */
+
+struct node {
+	int wd;
+	void *owner;
+};
+
+struct watch {
+	int fd;
+	sd_event_source *source;
+	const struct watch_ops *ops;
+	void *userdata;
+	void *nodes; /* tsearch(3), by wd */
+	char buffer[BUFFER_SIZE]
+		__attribute__((aligned(__alignof__(struct inotify_event))));
+};
+
+static int compare(const void *left, const void *right)
+{
+	const struct node *a = left, *b = right;
+
+	return (a->wd > b->wd) - (a->wd < b->wd);
+}
+
+static struct node *find(const struct watch *watch, int wd)
+{
+	const struct node key = { .wd = wd };
+	struct node *const *found = tfind(&key, (void *const *)&watch->nodes, compare);
+
+	return found ? *found : NULL;
+}
+
+static void forget(struct watch *watch, struct node *node)
+{
+	(void)tdelete(node, &watch->nodes, compare);
+	free(node);
+}
+
+static const struct {
+	uint32_t mask;
+	bool directory;
+	enum watch_event event;
+} meanings[] = {
+	{ IN_CREATE | IN_MOVED_TO | IN_ATTRIB, true, WATCH_DIRECTORY },
+	{ IN_DELETE | IN_MOVED_FROM, true, WATCH_DIRECTORY_VANISHED },
+	{ IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB, false, WATCH_FILE },
+	{ IN_DELETE | IN_MOVED_FROM, false, WATCH_VANISHED },
+};
+
+static void dispatch_named(struct watch *watch, void *owner,
+			   const struct inotify_event *e)
+{
+	bool directory = e->mask & IN_ISDIR;
+
+	for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
+		if (meanings[i].directory == directory && (e->mask & meanings[i].mask)) {
+			watch->ops->event(watch->userdata, owner, meanings[i].event,
+					  e->name);
+			return;
+		}
+}
+
+static void dispatch(struct watch *watch, const struct inotify_event *e)
+{
+	struct node *node;
+
+	if (e->mask & IN_Q_OVERFLOW) {
+		watch->ops->overflow(watch->userdata);
+		return;
+	}
+	node = find(watch, e->wd);
+	if (!node)
+		return;
+	if (e->len > 0) {
+		dispatch_named(watch, node->owner, e);
+	} else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) {
+		void *owner = node->owner;
+
+		if (e->mask & IN_IGNORED)
+			forget(watch, node);
+		watch->ops->event(watch->userdata, owner, WATCH_SELF_VANISHED, NULL);
+	}
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct watch *watch = userdata;
+
+	(void)source;
+	(void)revents;
+	for (int turn = 0; turn < READS_A_TURN; turn++) {
+		ssize_t n = read(fd, watch->buffer, sizeof(watch->buffer));
+
+		if (n <= 0)
+			return n < 0 && errno != EAGAIN && errno != EINTR ? -errno : 0;
+		for (char *p = watch->buffer; p < watch->buffer + n;) {
+			const struct inotify_event *e = (const void *)p;
+
+			p += sizeof(*e) + e->len;
+			dispatch(watch, e);
+		}
+	}
+	return 0;
+}
+
+int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
+	      struct watch **ret)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	int r;
+
+	if (!watch)
+		return -ENOMEM;
+	watch->ops = ops;
+	watch->userdata = userdata;
+	watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	r = watch->fd < 0 ? -errno : 0;
+	if (r == 0)
+		r = sd_event_add_io(event, &watch->source, watch->fd, EPOLLIN,
+				    on_readable, watch);
+	if (r < 0) {
+		watch_free(watch);
+		return r;
+	}
+	*ret = watch;
+	return 0;
+}
+
+void watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
+	sd_event_source_disable_unref(watch->source);
+	close_fd(watch->fd);
+	tdestroy(watch->nodes, free);
+	free(watch);
+}
+
+int watch_add(struct watch *watch, int fd, void *owner)
+{
+	char path[STRLEN("/proc/self/fd/") + 12];
+	struct node *node, **slot;
+	int wd;
+
+	node = calloc(1, sizeof(*node));
+	if (!node)
+		return -ENOMEM;
+	/* By descriptor, so that it is the very directory that the caller has open. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	wd = inotify_add_watch(watch->fd, path, MASK);
+	if (wd < 0) {
+		int error = -errno;
+
+		free(node);
+		return error;
+	}
+	*node = (struct node){ .wd = wd, .owner = owner };
+	slot = (struct node **)tsearch(node, &watch->nodes, compare);
+	if (!slot || *slot != node) {
+		/* The kernel gives one inode one watch: it is somebody's already. */
+		free(node);
+		return slot ? -EEXIST : -ENOMEM;
+	}
+	return wd;
+}
+
+void watch_remove(struct watch *watch, int wd)
+{
+	struct node *node = find(watch, wd);
+
+	if (!node)
+		return;
+	forget(watch, node);
+	(void)inotify_rm_watch(watch->fd, wd);
+}

@@ -1,0 +1,45 @@
+#pragma once
+
+/*
+ * Watch: what the kernel tells of changes in directories, by one inotify descriptor.
+ *
+ * Events are hints: they say where to look, never what is there. Those that got lost
+ * (the kernel's queue overflowed) are told as one.
+ */
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+enum watch_event {
+	WATCH_FILE,	 /* @name may be new or changed */
+	WATCH_VANISHED,	 /* @name is gone from here */
+	WATCH_DIRECTORY, /* a directory @name came to be here, or to be accessible */
+	WATCH_DIRECTORY_VANISHED,
+	WATCH_SELF_VANISHED, /* the directory itself was moved, deleted or unmounted;
+			      * @name is NULL */
+};
+
+struct watch_ops {
+	/* @owner is what watch_add() was told. The name lives until the return. Watches
+	 * may be added and removed from here. */
+	void (*event)(void *userdata, void *owner, enum watch_event event,
+		      const char *name);
+	/* Events were lost: look everywhere again. */
+	void (*overflow)(void *userdata);
+};
+
+struct watch;
+
+/* 0 or a negative errno (-EMFILE: the user has no inotify instance left). @event is not
+ * owned and must outlive the watch. */
+int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
+	      struct watch **ret);
+void watch_free(struct watch *watch);
+
+/* Watches the directory of the descriptor @fd, which may be closed then. Returns a watch
+ * descriptor (>= 0) for watch_remove(); -ENOSPC: fs.inotify.max_user_watches is reached;
+ * -EEXIST: it is watched already; or another negative errno. */
+int watch_add(struct watch *watch, int fd, void *owner);
+
+/* No event for it comes after this. */
+void watch_remove(struct watch *watch, int wd);

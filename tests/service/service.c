@@ -1,0 +1,217 @@
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "internal.h"
+
+usec_t service_now(struct service *service)
+{
+	HOLD(service);
+
+	return clock_realtime() + (usec_t)service->clock_offset;
+}
+
+const char *request_header(const struct request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+static int bind_port(uint16_t port, int *ret)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	_cleanup_close_ int fd = socket(AF_INET,
+					SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	*ret = take_fd(&fd);
+	return 0;
+}
+
+static int port_of(int fd, uint16_t *ret)
+{
+	struct sockaddr_in address;
+	socklen_t length = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+		return -errno;
+	*ret = ntohs(address.sin_port);
+	return 0;
+}
+
+static int open_listener(struct service *service, uint16_t port)
+{
+	_cleanup_close_ int any = -1;
+	int r;
+
+	if (port == 0) {
+		r = bind_port(0, &any);
+		if (r == 0)
+			r = port_of(any, &port);
+		if (r < 0)
+			return r;
+	}
+	/* A port that the kernel chose is given back when the listening ends; one that
+	 * was asked for is not. */
+	r = bind_port(port, &service->listener);
+	if (r < 0)
+		return r;
+	service->port = port;
+	return 0;
+}
+
+static const char *or_else(const char *value, const char *otherwise)
+{
+	return value ? value : otherwise;
+}
+
+static int make_names(struct service *service, const struct service_options *options)
+{
+	char host[64];
+
+	(void)snprintf(host, sizeof(host), "http://127.0.0.1:%u", service->port);
+	service->content_base = strdup(or_else(options->content_base, host));
+	service->client_id = strdup(or_else(options->client_id, SERVICE_CLIENT_ID));
+	service->client_secret = strdup(or_else(options->client_secret,
+						SERVICE_CLIENT_SECRET));
+	service->scope = strdup(or_else(options->scope, SERVICE_SCOPE));
+	if (asprintf(&service->base_url, "%s" SERVICE_BASE_PATH, host) < 0)
+		service->base_url = NULL;
+	if (asprintf(&service->token_url, "%s" SERVICE_TOKEN_PATH, host) < 0)
+		service->token_url = NULL;
+	return service->content_base && service->client_id && service->client_secret &&
+			       service->scope && service->base_url && service->token_url
+		       ? 0
+		       : -ENOMEM;
+}
+
+static struct MHD_Daemon *start_loop(struct service *service)
+{
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET |
+					MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC,
+				0, NULL, NULL, exchange_request, service,
+				MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, service,
+				MHD_OPTION_NOTIFY_COMPLETED, exchange_end, service,
+				MHD_OPTION_NOTIFY_CONNECTION, porter_connection, service,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)64 * 1024,
+				MHD_OPTION_CONNECTION_LIMIT, SERVICE_CONNECTIONS,
+				MHD_OPTION_END);
+}
+
+static int start_threads(struct service *service)
+{
+	int r;
+
+	for (size_t i = 0; i < SERVICE_LOOPS; i++) {
+		service->loops[i] = start_loop(service);
+		if (!service->loops[i])
+			return -EIO;
+	}
+	r = -pthread_create(&service->porter, NULL, porter_run, service);
+	service->porter_runs = r == 0;
+	return r;
+}
+
+static struct service *service_new(const struct service_options *options)
+{
+	struct service *service = calloc(1, sizeof(*service));
+
+	if (!service)
+		return NULL;
+	TAILQ_INIT(&service->held);
+	LIST_INIT(&service->peers);
+	(void)pthread_mutex_init(&service->lock, NULL);
+	service->listener = -1;
+	service->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	service->kind = options->kind;
+	service->expires_in = options->expires_in ? options->expires_in : 3600;
+	service->url_lifetime = options->url_lifetime ? options->url_lifetime
+						      : USEC_PER_HOUR;
+	service->no_url_expiry = options->no_url_expiry;
+	service->counts_only = options->counts_only;
+	service->received = options->received;
+	service->userdata = options->userdata;
+	return service;
+}
+
+int service_start(const struct service_options *options, struct service **ret)
+{
+	_cleanup_(service_stopp) struct service *service = service_new(options);
+	int r;
+
+	if (!service)
+		return -ENOMEM;
+	r = record_init(&service->record, options->counts_only);
+	if (r == 0)
+		r = depot_init(&service->depot, options->store, options->discard);
+	if (r == 0)
+		r = open_listener(service, options->port);
+	if (r == 0)
+		r = make_names(service, options);
+	if (r == 0)
+		r = start_threads(service);
+	if (r < 0)
+		return r;
+	service_listen(service);
+	*ret = take_ptr(service);
+	return 0;
+}
+
+static void free_tokens(struct token *token)
+{
+	while (token) {
+		struct token *next = token->next;
+
+		free(token->text);
+		free(token);
+		token = next;
+	}
+}
+
+/* Every connection must have gone on before its loop may end. */
+static void stop_threads(struct service *service)
+{
+	service_unlisten(service);
+	{
+		HOLD(service);
+		service->stopping = true;
+	}
+	if (service->porter_runs) {
+		porter_wake(service);
+		(void)pthread_join(service->porter, NULL);
+	}
+	(void)porter_resume(service, 0);
+	for (size_t i = 0; i < SERVICE_LOOPS; i++) {
+		if (service->loops[i])
+			MHD_stop_daemon(service->loops[i]);
+	}
+}
+
+void service_stop(struct service *service)
+{
+	if (!service)
+		return;
+	stop_threads(service);
+	service->listener = close_fd(service->listener);
+	service->wake = close_fd(service->wake);
+	script_done(&service->script);
+	depot_done(&service->depot);
+	record_done(&service->record);
+	free_tokens(service->tokens);
+	free(service->base_url);
+	free(service->token_url);
+	free(service->content_base);
+	free(service->client_id);
+	free(service->client_secret);
+	free(service->scope);
+	(void)pthread_mutex_destroy(&service->lock);
+	free(service);
+}
