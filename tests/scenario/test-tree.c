@@ -1,0 +1,187 @@
+/* How directories come, go and change places below a recursive spool. */
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "macro.h"
+#include "world.h"
+
+static const struct world_options recursive = { .recursive = true };
+
+static void rename_in_spool(struct world *w, const char *from, const char *to,
+			    unsigned flags)
+{
+	_cleanup_free_ char *old = world_path(w, from), *new = world_path(w, to);
+
+	assert_int_equal(renameat2(AT_FDCWD, old, AT_FDCWD, new, flags), 0);
+}
+
+static void upload(struct world *w, const char *name)
+{
+	world_write(w, name, name);
+	world_wait_uploaded(w, name);
+}
+
+/* The kernel tells of the directory that was there only by its watch. */
+static void a_directory_renamed_over_an_empty_one_is_watched(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &recursive);
+	world_mkdir(w, "new");
+	world_mkdir(w, "old");
+	upload(w, "new/first.txt");
+	world_remove(w, "new/first.txt");
+	world_remove(w, "new/first.txt.asset.json");
+	upload(w, "old/second.txt");
+	rename_in_spool(w, "old", "new", 0);
+	upload(w, "new/third.txt");
+	assert_int_equal(service_asset_count(w->service), 3);
+	world_stop(w);
+}
+
+static void two_directories_that_change_places_are_both_watched(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &recursive);
+	world_mkdir(w, "a");
+	world_mkdir(w, "b");
+	upload(w, "a/one.txt");
+	upload(w, "b/two.txt");
+	rename_in_spool(w, "a", "b", RENAME_EXCHANGE);
+	upload(w, "a/three.txt");
+	upload(w, "b/four.txt");
+	assert_int_equal(service_asset_count(w->service), 4);
+	world_stop(w);
+}
+
+static void a_directory_that_went_and_came_back_is_watched(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &recursive);
+	world_mkdir(w, "here");
+	world_mkdir(w, "here/below");
+	upload(w, "here/below/one.txt");
+	world_signal(w, SIGSTOP);
+	rename_in_spool(w, "here", "there", 0);
+	rename_in_spool(w, "there", "here", 0);
+	world_signal(w, SIGCONT);
+	upload(w, "here/two.txt");
+	upload(w, "here/below/three.txt");
+	assert_int_equal(service_asset_count(w->service), 3);
+	world_stop(w);
+}
+
+/* More than fit into the kernel's queue, where two that differ are not made one. */
+static void overflow(struct world *w)
+{
+	enum { EVENTS = 40000 };
+	_cleanup_free_ char *even = world_path(w, ".even"), *odd = world_path(w, ".odd");
+
+	world_write(w, ".even", "");
+	world_write(w, ".odd", "");
+	for (int i = 0; i < EVENTS; i++)
+		assert_int_equal(utimensat(AT_FDCWD, i % 2 ? odd : even, NULL, 0), 0);
+}
+
+static void a_rename_that_the_kernel_dropped_is_found(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &recursive);
+	world_mkdir(w, "old");
+	world_mkdir(w, "old/below");
+	upload(w, "old/below/one.txt");
+	world_signal(w, SIGSTOP);
+	overflow(w);
+	rename_in_spool(w, "old", "new", 0);
+	world_mkdir(w, "old");
+	world_write(w, "new/two.txt", "two");
+	world_signal(w, SIGCONT);
+	world_wait_uploaded(w, "new/two.txt");
+	upload(w, "new/below/three.txt");
+	upload(w, "old/four.txt");
+	assert_int_equal(service_asset_count(w->service), 4);
+	world_stop(w);
+}
+
+static void a_directory_that_may_not_be_read_is_told_once_and_taken_when_it_may(
+	void **state)
+{
+	static const struct world_options options = { .recursive = true,
+						      .no_agent = true };
+	struct world *w = *state;
+	_cleanup_free_ char *path = NULL;
+
+	/* Without its capabilities, root is forbidden what others are. */
+	if (geteuid() == 0)
+		setenv("ASSET_AGENT_WRAPPER",
+		       "setpriv --bounding-set=-all --inh-caps=-all", 1);
+	world_start(w, &options);
+	path = world_path(w, "closed");
+	world_mkdir(w, "closed");
+	world_write(w, "closed/in.txt", "in");
+	assert_int_equal(chmod(path, 0444), 0); /* to be listed, not to be looked into */
+	world_launch(w);
+	world_wait_ready(w);
+	world_wait_log(w, "can't be read");
+	assert_int_equal(chmod(path, 0), 0);
+	upload(w, "outside.txt");
+	assert_int_equal(chmod(path, 0755), 0);
+	world_wait_uploaded(w, "closed/in.txt");
+	assert_int_equal(world_count_log(w, "can't be read"), 1);
+	world_stop(w);
+	unsetenv("ASSET_AGENT_WRAPPER");
+}
+
+static void polling_follows_a_directory_whose_files_wait(void **state)
+{
+	static const struct fault away = { .endpoint = ENDPOINT_CREATE,
+					   .status = 503,
+					   .action = FAULT_ANSWER };
+	static const struct world_options options = {
+		.recursive = true,
+		.spool = "Watch=poll\nPollInterval=100ms\nSettle=20ms\n",
+		.retry = "InitialDelay=50ms\nMaxDelay=200ms\n",
+	};
+	struct world *w = *state;
+
+	world_start(w, &options);
+	service_fault(w->service, &away);
+	world_mkdir(w, "old");
+	world_write(w, "old/one.txt", "one");
+	world_write(w, "old/two.txt", "two");
+	assert_true(service_wait_count(w->service, ENDPOINT_CREATE, 2, world_patience()));
+	rename_in_spool(w, "old", "new", 0);
+	assert_true(service_wait_count(w->service, ENDPOINT_CREATE, 6, world_patience()));
+	service_clear_faults(w->service);
+	world_wait_uploaded(w, "new/one.txt");
+	world_wait_uploaded(w, "new/two.txt");
+	assert_int_equal(service_asset_count(w->service), 2);
+	world_stop(w);
+}
+
+#define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scenario(a_directory_renamed_over_an_empty_one_is_watched),
+		scenario(two_directories_that_change_places_are_both_watched),
+		scenario(a_directory_that_went_and_came_back_is_watched),
+		scenario(a_rename_that_the_kernel_dropped_is_found),
+		scenario(
+			a_directory_that_may_not_be_read_is_told_once_and_taken_when_it_may),
+		scenario(polling_follows_a_directory_whose_files_wait),
+	};
+
+	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,375 @@
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "parse.h"
+#include "strv.h"
+#include "world-internal.h"
+
+#define ARGUMENTS_MAX 32
+
+extern char **environ;
+
+usec_t world_patience(void)
+{
+	const char *scale = getenv("ASSET_TEST_PATIENCE");
+	uint64_t n;
+
+	return scale && parse_unsigned(scale, &n) == 0 && n > 0 && n < 1000
+		       ? n * WORLD_PATIENCE
+		       : WORLD_PATIENCE;
+}
+
+/* ---- its environment ---- */
+
+static bool names_same(const char *a, const char *b)
+{
+	size_t length = strcspn(a, "=");
+
+	return strncasecmp(a, b, length) == 0 && b[length] == '=';
+}
+
+/* What the surroundings of the tests must not bring in. */
+static bool is_foreign(const char *variable, const char *const *more)
+{
+	static const char *const foreign[] = {
+		"http_proxy=",	    "https_proxy=",	  "all_proxy=",
+		"no_proxy=",	    "NOTIFY_SOCKET=",	  "JOURNAL_STREAM=",
+		"STATE_DIRECTORY=", "RUNTIME_DIRECTORY=", "CREDENTIALS_DIRECTORY=",
+		"WATCHDOG_USEC=",   "WATCHDOG_PID=",	  "INVOCATION_ID=",
+		"LISTEN_FDS=",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++) {
+		if (names_same(foreign[i], variable))
+			return true;
+	}
+	for (; more && *more; more++) {
+		if (names_same(*more, variable))
+			return true;
+	}
+	return false;
+}
+
+void world_make_environment(struct world *w, const char *const *more)
+{
+	struct strv list = { 0 };
+	char *socket = world_print("NOTIFY_SOCKET=%s/notify", w->root);
+
+	for (char **variable = environ; *variable; variable++) {
+		if (!is_foreign(*variable, more))
+			assert_int_equal(strv_push(&list, *variable), 0);
+	}
+	assert_int_equal(strv_push(&list, socket), 0);
+	free(socket);
+	for (; more && *more; more++)
+		assert_int_equal(strv_push(&list, *more), 0);
+	list.items = reallocarray(list.items, list.count + 1, sizeof(char *));
+	assert_non_null(list.items);
+	list.items[list.count] = NULL;
+	w->environment = list.items;
+}
+
+/* ---- starting ---- */
+
+/* The wrapper, the program, its configuration, then @tail. */
+static void make_command(struct world *w, struct strv *ret, const struct strv *tail)
+{
+	const char *wrapper = getenv("ASSET_AGENT_WRAPPER");
+	const char *program = getenv("ASSET_AGENT");
+
+	if (wrapper)
+		assert_int_equal(strv_push_words(ret, wrapper), 0);
+	if (!program)
+		program = "build/asset-agent";
+	if (access(program, X_OK) < 0)
+		fail_msg("there is no program %s; build it or set ASSET_AGENT", program);
+	assert_int_equal(strv_push(ret, program), 0);
+	assert_int_equal(strv_push(ret, "--config"), 0);
+	assert_int_equal(strv_push(ret, w->config), 0);
+	for (size_t i = 0; i < tail->count; i++)
+		assert_int_equal(strv_push(ret, tail->items[i]), 0);
+	assert_in_range(ret->count, 1, ARGUMENTS_MAX - 1);
+}
+
+/* Between fork and exec of a process with threads: only what is safe in a signal handler.
+ */
+static _Noreturn void become(struct world *w, char **arguments, int output, int log,
+			     pid_t parent)
+{
+	sigset_t none;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)signal(SIGPIPE, SIG_DFL);
+	(void)close(STDIN_FILENO);
+	(void)open("/dev/null", O_RDONLY);
+	(void)dup2(output, STDOUT_FILENO);
+	(void)dup2(log, STDERR_FILENO);
+	(void)execvpe(arguments[0], arguments, w->environment);
+	_exit(127);
+}
+
+static pid_t spawn(struct world *w, const struct strv *tail, int *ret_pidfd)
+{
+	_cleanup_(strv_done) struct strv command = { 0 };
+	_cleanup_close_ int log = open(w->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
+				       0600);
+	_cleanup_close_ int output = open(w->output,
+					  O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC, 0600);
+	char *arguments[ARGUMENTS_MAX] = { 0 };
+	pid_t parent = getpid(), pid;
+
+	assert_true(log >= 0 && output >= 0);
+	make_command(w, &command, tail);
+	for (size_t i = 0; i < command.count; i++)
+		arguments[i] = command.items[i];
+	pid = fork();
+	if (pid == 0)
+		become(w, arguments, output, log, parent);
+	assert_true(pid > 0);
+	*ret_pidfd = pidfd_open(pid, 0);
+	assert_true(*ret_pidfd >= 0);
+	return pid;
+}
+
+void world_launch(struct world *w)
+{
+	const struct strv none = { 0 };
+
+	assert_int_equal(w->pid, 0);
+	w->ready = w->stopping = w->died = false;
+	w->pid = spawn(w, &none, &w->pidfd);
+}
+
+static int exit_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int wait_for(pid_t pid, int pidfd, usec_t timeout)
+{
+	struct pollfd polled = { .fd = pidfd, .events = POLLIN };
+	int status = 0;
+
+	if (poll(&polled, 1, (int)(timeout / USEC_PER_MSEC)) != 1) {
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+		fail_msg("the program did not end in time");
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+int world_run(struct world *w, const char *command, ...)
+{
+	_cleanup_(strv_done) struct strv tail = { 0 };
+	_cleanup_close_ int pidfd = -1;
+	va_list arguments;
+	pid_t pid;
+
+	va_start(arguments, command);
+	for (const char *word = command; word; word = va_arg(arguments, const char *))
+		assert_int_equal(strv_push(&tail, word), 0);
+	va_end(arguments);
+	pid = spawn(w, &tail, &pidfd);
+	return exit_status(wait_for(pid, pidfd, world_patience()));
+}
+
+/* ---- waiting ---- */
+
+static void take_notice(struct world *w, char *message)
+{
+	char *line;
+
+	while ((line = strsep(&message, "\n"))) {
+		if (streq(line, "READY=1"))
+			w->ready = true;
+		else if (streq(line, "STOPPING=1"))
+			w->stopping = true;
+		else if (startswith(line, "STATUS="))
+			(void)replace_string(&w->status_text, line + STRLEN("STATUS="));
+	}
+}
+
+void world_read_notify(struct world *w)
+{
+	char message[4096];
+	ssize_t n;
+
+	while ((n = recv(w->notify, message, sizeof(message) - 1, MSG_DONTWAIT)) >= 0) {
+		message[n] = '\0';
+		take_notice(w, message);
+	}
+}
+
+static void reap(struct world *w)
+{
+	assert_int_equal(waitpid(w->pid, &w->status, 0), w->pid);
+	w->pid = 0;
+	w->pidfd = close_fd(w->pidfd);
+	world_read_notify(w);
+}
+
+/* Watches the directory of @path, or while that is not there the nearest above. */
+static void watch(int inotify, const char *path)
+{
+	_cleanup_free_ char *directory = path ? strdup(path) : NULL;
+	char *slash;
+
+	while (directory && (slash = strrchr(directory, '/')) && slash != directory) {
+		*slash = '\0';
+		if (inotify_add_watch(inotify, directory,
+				      IN_CREATE | IN_MOVE | IN_DELETE | IN_MODIFY |
+					      IN_CLOSE_WRITE | IN_ATTRIB) >= 0)
+			return;
+	}
+}
+
+static void drain(int inotify)
+{
+	char events[16 * 1024];
+
+	while (read(inotify, events, sizeof(events)) > 0)
+		;
+}
+
+static bool is_over(struct world *w, usec_t deadline)
+{
+	return w->pid == 0 || clock_monotonic() >= deadline;
+}
+
+bool world_until(struct world *w, const char *path,
+		 bool (*holds)(struct world *w, const void *what), const void *what)
+{
+	usec_t deadline = usec_add(clock_monotonic(), world_patience());
+	_cleanup_close_ int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	assert_true(inotify >= 0);
+	for (;;) {
+		bool over = is_over(w, deadline);
+		struct pollfd polled[] = {
+			{ .fd = inotify, .events = POLLIN },
+			{ .fd = w->notify, .events = POLLIN },
+			{ .fd = w->pidfd, .events = POLLIN },
+		};
+		usec_t left = usec_sub(deadline, clock_monotonic());
+
+		/* In this order, so that nothing can happen unseen. */
+		watch(inotify, path);
+		world_read_notify(w);
+		if (holds(w, what))
+			return true;
+		if (over)
+			return false;
+		(void)poll(polled, ARRAY_SIZE(polled), (int)(left / USEC_PER_MSEC) + 1);
+		drain(inotify);
+		if (polled[2].revents) {
+			reap(w);
+			w->died = true;
+		}
+	}
+}
+
+static bool has_ended(struct world *w, const void *what)
+{
+	(void)what;
+	return w->pid == 0;
+}
+
+int world_wait_exit(struct world *w)
+{
+	if (!world_until(w, NULL, has_ended, NULL))
+		fail_msg("the agent did not end in time");
+	w->died = false;
+	return exit_status(w->status);
+}
+
+static bool is_ready(struct world *w, const void *what)
+{
+	(void)what;
+	return w->ready;
+}
+
+void world_wait_ready(struct world *w)
+{
+	if (!world_until(w, NULL, is_ready, NULL))
+		fail_msg("the agent %s", w->pid ? "did not get ready in time"
+						: "ended before it was ready");
+}
+
+static bool has_status(struct world *w, const void *text)
+{
+	return w->status_text && strstr(w->status_text, text);
+}
+
+void world_wait_status(struct world *w, const char *text)
+{
+	if (!world_until(w, NULL, has_status, text))
+		fail_msg("no STATUS= had \"%s\"; the last: %s", text,
+			 w->status_text ? w->status_text : "(none)");
+}
+
+const char *world_status(struct world *w)
+{
+	world_read_notify(w);
+	return w->status_text;
+}
+
+/* ---- ending ---- */
+
+void world_signal(struct world *w, int signal)
+{
+	assert_true(w->pid > 0);
+	assert_int_equal(kill(w->pid, signal), 0);
+}
+
+void world_kill9(struct world *w)
+{
+	world_signal(w, SIGKILL);
+	assert_int_equal(world_wait_exit(w), 128 + SIGKILL);
+}
+
+void world_restart(struct world *w)
+{
+	if (w->pid) {
+		world_signal(w, SIGTERM);
+		assert_int_equal(world_wait_exit(w), 0);
+	}
+	world_launch(w);
+	world_wait_ready(w);
+}
+
+void world_kill_if_runs(struct world *w)
+{
+	if (w->pid == 0)
+		return;
+	(void)kill(w->pid, SIGKILL);
+	(void)waitpid(w->pid, &w->status, 0);
+	w->pid = 0;
+	w->pidfd = close_fd(w->pidfd);
+}
+
+uint64_t world_rss_peak(struct world *w)
+{
+	_cleanup_free_ char *path = world_print("/proc/%d/status", (int)w->pid);
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	unsigned long long kilobytes = 0;
+	char line[256];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1)
+			break;
+	}
+	return kilobytes * 1024;
+}

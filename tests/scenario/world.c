@@ -1,0 +1,285 @@
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "fs.h"
+#include "world-internal.h"
+
+#define TAIL_LINES 40
+
+/* ---- making ---- */
+
+int world_setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -1;
+	w->pidfd = w->notify = -1;
+	*state = w;
+	return 0;
+}
+
+static void make_directory(const char *path, mode_t mode)
+{
+	assert_int_equal(mkdir(path, mode), 0);
+	/* Whatever the umask. */
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static void make_places(struct world *w, const struct world_options *options)
+{
+	const char *base = getenv("TMPDIR");
+
+	w->root = world_print("%s/asset-world.XXXXXX", base ? base : "/tmp");
+	assert_non_null(mkdtemp(w->root));
+	w->spool = world_print("%s/spool", w->root);
+	w->state = world_print("%s/state", w->root);
+	w->config = world_print("%s/agent.conf", w->root);
+	w->log = world_print("%s/log", w->root);
+	w->output = world_print("%s/output", w->root);
+	make_directory(w->spool, 0770);
+	make_directory(w->state, 0700);
+	for (size_t i = 0; i < WORLD_SPOOLS_MAX && options->spools[i]; i++) {
+		w->spools[i] = world_print("%s/%s", w->root, options->spools[i]);
+		make_directory(w->spools[i], 0770);
+	}
+}
+
+static void make_socket(struct world *w)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	assert_true(snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify",
+			     w->root) < (int)sizeof(address.sun_path));
+	w->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_true(w->notify >= 0);
+	assert_int_equal(bind(w->notify, (struct sockaddr *)&address, sizeof(address)),
+			 0);
+}
+
+static void put(const char *path, const char *text, mode_t mode)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+				      mode);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static const char *lines(const char *text)
+{
+	return text ? text : "";
+}
+
+static void print_spool(FILE *file, const char *name, const char *path,
+			const struct world_options *options)
+{
+	(void)fprintf(file,
+		      "[Spool:%s]\nPath=%s\nChannelType=sms\nSenderType=customer\n"
+		      "Settle=20ms\nRecursive=%s\n%s\n",
+		      name, path, options->recursive ? "yes" : "no",
+		      lines(options->spool));
+}
+
+static void print_config(FILE *file, struct world *w, const struct world_options *options)
+{
+	(void)fprintf(file, "[API]\nBaseURL=%s\n%s\n", service_base_url(w->service),
+		      lines(options->api));
+	(void)fprintf(file,
+		      "[Auth]\nTokenURL=%s\nClientID=%s\nClientSecretFile=%s/secret\n"
+		      "Scope=%s\n%s\n",
+		      service_token_url(w->service),
+		      options->service.client_id ? options->service.client_id
+						 : SERVICE_CLIENT_ID,
+		      w->root, service_scope(w->service), lines(options->auth));
+	(void)fprintf(file, "[Upload]\n%s\n", lines(options->upload));
+	(void)fprintf(file, "[Retry]\nInitialDelay=20ms\nMaxDelay=200ms\n%s\n",
+		      lines(options->retry));
+	(void)fprintf(file, "[State]\nDirectory=%s\n", w->state);
+	(void)fprintf(file,
+		      "[Report]\nLogLevel=debug\nLogTarget=stderr\n"
+		      "StatusFile=%s/status.json\n%s\n",
+		      w->root, lines(options->report));
+	print_spool(file, "first", w->spool, options);
+	for (size_t i = 0; i < WORLD_SPOOLS_MAX && w->spools[i]; i++)
+		print_spool(file, options->spools[i], w->spools[i], options);
+}
+
+/* The text with each @ROOT@ replaced; the caller frees it. */
+static char *expand(const struct world *w, const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *expanded = NULL, *at, *rest = copy;
+	size_t length;
+	FILE *file = open_memstream(&expanded, &length);
+
+	assert_true(copy && file);
+	while ((at = strstr(rest, "@ROOT@"))) {
+		*at = '\0';
+		(void)fprintf(file, "%s%s", rest, w->root);
+		rest = at + STRLEN("@ROOT@");
+	}
+	(void)fputs(rest, file);
+	(void)fclose(file);
+	return expanded;
+}
+
+static void make_config(struct world *w, const struct world_options *options)
+{
+	const char *secret = options->service.client_secret;
+	_cleanup_free_ char *path = world_print("%s/secret", w->root);
+	_cleanup_free_ char *text = NULL, *expanded = NULL;
+	size_t length;
+	FILE *file = open_memstream(&text, &length);
+
+	assert_non_null(file);
+	print_config(file, w, options);
+	(void)fclose(file);
+	expanded = expand(w, options->config ? options->config : text);
+	put(w->config, expanded, 0644);
+	put(path, secret ? secret : SERVICE_CLIENT_SECRET, 0600);
+}
+
+void world_start(struct world *w, const struct world_options *options)
+{
+	static const struct world_options none = { 0 };
+
+	options = options ? options : &none;
+	make_places(w, options);
+	make_socket(w);
+	assert_int_equal(service_start(&options->service, &w->service), 0);
+	make_config(w, options);
+	world_make_environment(w, options->environment);
+	if (options->no_agent)
+		return;
+	world_launch(w);
+	if (!options->no_ready)
+		world_wait_ready(w);
+}
+
+/* ---- the end ---- */
+
+struct search {
+	const char *text;
+	char found[128];
+};
+
+/* Only notes it: the service holds its locks meanwhile. */
+static void look_for(void *userdata, const char *secret)
+{
+	struct search *search = userdata;
+
+	if (strstr(search->text, secret))
+		(void)snprintf(search->found, sizeof(search->found), "%s", secret);
+}
+
+static void assert_no_secret_in(struct world *w, const char *path)
+{
+	static const char *const parameters[] = { "signature=", "Signature=", "&sig=",
+						  "?sig=" };
+	_cleanup_free_ char *text = NULL;
+	struct search search = { 0 };
+
+	if (fs_read_file(AT_FDCWD, path, SIZE_MAX / 2, &text, NULL) < 0)
+		return;
+	search.text = text;
+	service_each_secret(w->service, look_for, &search);
+	if (search.found[0])
+		fail_msg("%s holds the secret %s", path, search.found);
+	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
+		if (strstr(text, parameters[i]))
+			fail_msg("%s holds a URL's %s", path, parameters[i]);
+	}
+}
+
+void world_stop(struct world *w)
+{
+	_cleanup_free_ char *violations = NULL;
+	_cleanup_free_ char *status_file = world_print("%s/status.json", w->root);
+
+	if (w->died)
+		fail_msg("the agent ended by itself: wait status %d", w->status);
+	if (w->pid) {
+		world_signal(w, SIGTERM);
+		assert_int_equal(world_wait_exit(w), 0);
+	}
+	violations = service_violations(w->service);
+	if (violations)
+		fail_msg("breaches of the service's contract:\n%s", violations);
+	assert_no_secret_in(w, w->log);
+	assert_no_secret_in(w, status_file);
+	assert_no_secret_in(w, w->output);
+	w->passed = true;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void print_tail(const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length, lines_left = TAIL_LINES;
+	char *line, *rest;
+
+	if (fs_read_file(AT_FDCWD, path, SIZE_MAX / 2, &text, &length) < 0)
+		return;
+	rest = text + length;
+	while (rest > text &&
+	       (rest[-1] != '\n' || rest == text + length || lines_left-- > 1))
+		rest--;
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line || rest)
+			(void)fprintf(stderr, "#   %s\n", line);
+	}
+}
+
+static void tell(const struct world *w)
+{
+	_cleanup_free_ char *violations = w->service ? service_violations(w->service)
+						     : NULL;
+
+	(void)fprintf(stderr, "# the world is kept in %s; its log ends:\n", w->root);
+	print_tail(w->log);
+	if (violations)
+		(void)fprintf(stderr, "# breaches of the service's contract:\n%s",
+			      violations);
+}
+
+static void free_strings(struct world *w)
+{
+	char *strings[] = { w->root, w->spool,	w->state,      w->config,
+			    w->log,  w->output, w->status_text };
+
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+		free(strings[i]);
+	for (size_t i = 0; i < WORLD_SPOOLS_MAX; i++)
+		free(w->spools[i]);
+	for (char **variable = w->environment; variable && *variable; variable++)
+		free(*variable);
+	free(w->environment);
+}
+
+int world_teardown(void **state)
+{
+	struct world *w = *state;
+
+	world_kill_if_runs(w);
+	if (w->root && !w->passed)
+		tell(w);
+	service_stop(w->service);
+	(void)close_fd(w->notify);
+	if (w->root && w->passed)
+		(void)nftw(w->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free_strings(w);
+	free(w);
+	return 0;
+}

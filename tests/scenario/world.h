@@ -1,0 +1,168 @@
+#pragma once
+
+/*
+ * World: all that a scenario needs, so that it reads like a sentence.
+ *
+ *	static void a_dropped_file_is_uploaded(void **state)
+ *	{
+ *		struct world *w = *state;
+ *
+ *		world_start(w, NULL);
+ *		world_drop(w, "bird.jpg", "tweet");
+ *		world_wait_uploaded(w, "bird.jpg");
+ *		world_assert_uploaded(w, "bird.jpg");
+ *		world_stop(w);
+ *	}
+ *
+ *	cmocka_unit_test_setup_teardown(..., world_setup, world_teardown)
+ *
+ * A world is a temporary directory with spool, state directory, configuration and log,
+ * the service in this process, and the real program ($ASSET_AGENT, else
+ * build/asset-agent) as a child that dies with this process.
+ *
+ * Functions that wait or assert fail the test by cmocka. Each wait ends at a deadline of
+ * WORLD_PATIENCE, times $ASSET_TEST_PATIENCE where that is set, and at once when the
+ * agent has died; none sleeps. A world that did not get through world_stop() keeps its
+ * directory, and world_teardown() prints where it is and the end of the log.
+ *
+ * A file's `name` is relative to the first spool and may hold slashes; an absolute path
+ * is taken as it is.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <json-c/json_object.h>
+
+#include "clock.h"
+#include "service.h"
+
+#define WORLD_PATIENCE	 (20 * USEC_PER_SEC)
+#define WORLD_SPOOLS_MAX 4
+
+/* All may be zero. Lines are "Key=value\n", put behind the fixture's own, so they win;
+ * @ROOT@ in them is the world's directory. */
+struct world_options {
+	struct service_options service;
+	const char *api, *auth, *upload, *retry, *report; /* lines of these sections */
+	const char *spool;		      /* lines of each spool's section */
+	const char *spools[WORLD_SPOOLS_MAX]; /* names of more spools */
+	const char *config; /* this text instead of the fixture's whole configuration */
+	const char *const *environment; /* "NAME=value" ..., NULL */
+	bool recursive;
+	bool no_agent; /* only make the world: world_run() or world_launch() follow */
+	bool no_ready; /* do not wait for READY=1 */
+};
+
+struct world {
+	char *root;
+	char *spool;			/* ROOT/spool */
+	char *spools[WORLD_SPOOLS_MAX]; /* ROOT/NAME of those more */
+	char *state;			/* ROOT/state */
+	char *config;			/* ROOT/agent.conf */
+	char *log;			/* ROOT/log: standard error of all runs */
+	char *output;			/* ROOT/output: standard output of the last */
+	char **environment;
+	struct service *service;
+	pid_t pid;	      /* of the agent; 0: does not run */
+	int pidfd, notify;    /* or -1 */
+	bool died;	      /* when nobody waited for its end */
+	int status;	      /* as waitpid() has it, of the last that ended */
+	bool ready, stopping; /* what the agent has notified */
+	char *status_text;    /* its last STATUS= or NULL */
+	size_t log_mark;      /* the log before this byte is not looked at */
+	bool passed;
+};
+
+/* For cmocka: make and unmake *@state. */
+int world_setup(void **state);
+int world_teardown(void **state);
+
+/* Makes everything, starts the agent and waits until it is ready. @options may be NULL.
+ */
+void world_start(struct world *w, const struct world_options *options);
+
+/* Ends the agent by SIGTERM and asserts that it exits 0 within seconds, that the service
+ * saw no violation, and that the log and the status file hold no secret. */
+void world_stop(struct world *w);
+
+/* ---- the agent ---- */
+
+/* Starts the agent that does not run, and does not wait. */
+void world_launch(struct world *w);
+void world_wait_ready(struct world *w);
+void world_signal(struct world *w, int signal);
+void world_kill9(struct world *w);
+/* Waits for its end. Returns the exit status, or 128 + the signal that killed it. */
+int world_wait_exit(struct world *w);
+/* Ends it by SIGTERM if it runs, asserting status 0, starts it and waits for ready. */
+void world_restart(struct world *w);
+/* Runs the program with a command and its arguments (NULL at the end) beside or without
+ * the agent, until it ends. Returns the exit status as above. Its standard output is
+ * world_output(). */
+int world_run(struct world *w, const char *command, ...) __attribute__((__sentinel__));
+/* Standard output of the last world_run(). The caller frees it. */
+char *world_output(struct world *w);
+/* The most memory that the agent has held so far, in bytes (VmHWM). */
+uint64_t world_rss_peak(struct world *w);
+/* Its last STATUS=, or NULL. Valid until the next wait. */
+const char *world_status(struct world *w);
+void world_wait_status(struct world *w, const char *text);
+
+/* ---- files ---- */
+
+/* The path of a file; the caller frees it. */
+char *world_path(const struct world *w, const char *name);
+/* A file with that text, written elsewhere and renamed into the spool. */
+void world_drop(struct world *w, const char *name, const char *text);
+void world_drop_bytes(struct world *w, const char *name, const void *bytes,
+		      size_t length);
+/* The same, of @size bytes that depend on @seed and on their offset. */
+void world_drop_random(struct world *w, const char *name, uint64_t size, unsigned seed);
+/* Opened, written and closed in place; what was there is cut off first. */
+void world_write(struct world *w, const char *name, const char *text);
+/* A new mtime, same bytes. */
+void world_touch(struct world *w, const char *name);
+void world_remove(struct world *w, const char *name);
+void world_mkdir(struct world *w, const char *name);
+bool world_exists(const struct world *w, const char *name);
+/* The whole file, NUL-terminated. The caller frees it. */
+char *world_read(const struct world *w, const char *name);
+
+/* ---- sidecars ---- */
+
+/* Until there is a sidecar of @name, whatever it says. */
+void world_wait_sidecar(struct world *w, const char *name);
+void world_wait_error_sidecar(struct world *w, const char *name);
+/* Until there is a sidecar of @name that speaks of the file as it is now. */
+void world_wait_uploaded(struct world *w, const char *name);
+/* Until the file, or sidecar by its whole name, is gone. */
+void world_wait_gone(struct world *w, const char *name);
+
+/* The parsed sidecar, whose form is checked: one line, mode 0640. The caller puts it. */
+struct json_object *world_sidecar(struct world *w, const char *name);
+struct json_object *world_error_sidecar(struct world *w, const char *name);
+bool world_has_sidecar(const struct world *w, const char *name);
+bool world_has_error_sidecar(const struct world *w, const char *name);
+
+/* The member's text or number; fails the test where it is not there. */
+const char *world_text(struct json_object *object, const char *key);
+int64_t world_number(struct json_object *object, const char *key);
+
+/* Sidecar, file and what the service holds agree: id, name, size, contentType, modified,
+ * and each byte. There is no error sidecar. */
+void world_assert_uploaded(struct world *w, const char *name);
+/* The same, where the service is to know the file by another name. */
+void world_assert_uploaded_as(struct world *w, const char *name, const char *known_as);
+
+/* ---- the log ---- */
+
+void world_wait_log(struct world *w, const char *text);
+size_t world_count_log(struct world *w, const char *text);
+/* From now on the two above look only at what comes. */
+void world_mark_log(struct world *w);
+
+/* How long one wait may take. For the waits of service.h. */
+usec_t world_patience(void);
