@@ -20,11 +20,13 @@
 #include "clock.h"
 #include "fs.h"
 
-#define LEDGER_FILE	  "ledger.db"
-#define LEDGER_SCHEMA	  1    /* PRAGMA user_version */
-#define LEDGER_SYNC_ROWS  2048 /* finished rows that wait for a syncfs, at the most */
-#define LEDGER_SYNC_DELAY (5 * USEC_PER_SEC) /* they wait no longer than this when idle \
-					      */
+#define LEDGER_FILE   "ledger.db"
+#define LEDGER_SCHEMA 1 /* PRAGMA user_version */
+
+/* Finished rows wait for a syncfs until there are so many, or nothing else came for so
+ * long. */
+#define LEDGER_SYNC_ROWS  2048
+#define LEDGER_SYNC_DELAY (5 * USEC_PER_SEC)
 
 enum ledger_state { LEDGER_GRANTED = 1, LEDGER_UPLOADED = 2, LEDGER_WAITING = 3 };
 

@@ -8,8 +8,7 @@
 
 #include "clock.h"
 
-#define OAUTH_TOKEN_MAX ((size_t)16 * 1024) /* bytes of an access token that we accept \
-					     */
+#define OAUTH_TOKEN_MAX ((size_t)16 * 1024) /* bytes of an access token, at the most */
 
 /* The form-urlencoded request with the client's credentials in the body. @scope may be
  * NULL. The caller wipes (explicit_bzero) and frees it. NULL: out of memory. */

@@ -8,9 +8,10 @@
 #include "random.h"
 #include "transfer.h"
 
-#define URL_MARGIN (2 * USEC_PER_SEC) /* a URL this near its end is as good as expired \
-				       */
-#define LOCAL_DELAY USEC_PER_SEC      /* when we are out of memory or descriptors */
+#define URL_MARGIN \
+	(2 * USEC_PER_SEC)	 /* a URL this near its end is as good as expired \
+				  */
+#define LOCAL_DELAY USEC_PER_SEC /* when we are out of memory or descriptors */
 
 static const char *const step_names[] = {
 	[STEP_TAKE] = "take",
@@ -665,10 +666,10 @@ static void on_asked(void *userdata, const struct http_answer *answer)
 	}
 }
 
-static int send_question(struct transfer *t, const char *bearer)
+static int send_question(struct transfer *t, const struct config_spool *spool,
+			 const char *bearer)
 {
 	const struct config *config = t->services->config;
-	const struct config_spool *spool = spool_of_transfer(t);
 	_cleanup_(strv_done) struct strv headers = {};
 	_cleanup_free_ char *body = NULL, *url = NULL, *language = NULL;
 	const struct asset_request request = {
@@ -719,16 +720,17 @@ static void on_token(void *userdata, const struct token_failure *failure)
 
 static void ask(struct transfer *t)
 {
+	const struct config_spool *spool = spool_of_transfer(t);
 	const char *bearer;
 
-	if (t->services->stopping || !spool_of(t->directory)) {
+	if (t->services->stopping || !spool) {
 		pause_transfer(t);
 		return;
 	}
 	t->waiter = (struct token_waiter){ .done = on_token, .userdata = t };
 	bearer = token_get(t->services->token, &t->waiter, &t->token_serial);
 	t->waits_for_token = !bearer;
-	if (bearer && send_question(t, bearer) < 0)
+	if (bearer && send_question(t, spool, bearer) < 0)
 		later(t, LOCAL_DELAY);
 }
 

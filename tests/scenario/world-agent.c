@@ -14,8 +14,6 @@
 
 #define ARGUMENTS_MAX 32
 
-extern char **environ;
-
 usec_t world_patience(void)
 {
 	const char *scale = getenv("ASSET_TEST_PATIENCE");

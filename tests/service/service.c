@@ -38,7 +38,7 @@ static int bind_port(uint16_t port, int *ret)
 
 static int port_of(int fd, uint16_t *ret)
 {
-	struct sockaddr_in address;
+	struct sockaddr_in address = {};
 	socklen_t length = sizeof(address);
 
 	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
