@@ -498,6 +498,11 @@ char *content_url_redact(const char *url)
 	return text_escape(text, strlen(text));
 }
 
+const char *content_url_method(const struct content_url *url)
+{
+	return url->method == UPLOAD_POST ? "POST" : "PUT";
+}
+
 const char *content_store_name(enum content_store store)
 {
 	return stores[store].name;

@@ -55,4 +55,7 @@ void content_url_done(struct content_url *url);
  * memory. */
 char *content_url_redact(const char *url);
 
+/* "PUT" or "POST". */
+const char *content_url_method(const struct content_url *url);
+
 const char *content_store_name(enum content_store store);

@@ -104,21 +104,36 @@ static int to_journal(int level, const struct log_fields *fields, const char *me
 	return sd_journal_sendv(list.items, (int)list.count);
 }
 
+static struct iovec part(const char *text)
+{
+	return (struct iovec){ .iov_base = (char *)text, .iov_len = strlen(text) };
+}
+
+/* In one system call, so that the lines of several processes do not mix. Where standard
+ * error is gone there is nobody left to tell. */
+static void write_parts(const char *before, const char *text, const char *after,
+			const char *last)
+{
+	const struct iovec parts[] = { part(before), part(text), part(after),
+				       part(last) };
+	ssize_t n = writev(STDERR_FILENO, parts, ARRAY_SIZE(parts));
+
+	(void)n;
+}
+
 static void to_stderr(int level, const char *message)
 {
-	/* One write a line, so that lines of several processes do not mix. */
+	char prefix[NUMBER_MAX] = "";
+
 	if (with_prefix)
-		dprintf(STDERR_FILENO, "<%d>%s\n", level, message);
-	else if (foot)
-		dprintf(STDERR_FILENO, CLEAR_LINE "%s\n%s", message, foot);
-	else
-		dprintf(STDERR_FILENO, "%s\n", message);
+		snprintf(prefix, sizeof(prefix), "<%d>", level);
+	write_parts(foot ? CLEAR_LINE : prefix, message, "\n", foot ? foot : "");
 }
 
 void log_foot(const char *line)
 {
 	if (foot || line)
-		dprintf(STDERR_FILENO, CLEAR_LINE "%s", line ? line : "");
+		write_parts(CLEAR_LINE, line ? line : "", "", "");
 	free(foot);
 	foot = line ? strdup(line) : NULL;
 }

@@ -1,0 +1,220 @@
+#include <inttypes.h>
+
+#include "log.h"
+#include "macro.h"
+#include "transfer-ask.h"
+#include "transfer-finish.h"
+#include "transfer-send.h"
+
+/* ---- record the grant ---- */
+
+static void on_grant_recorded(void *userdata, int error)
+{
+	struct transfer *t = userdata;
+
+	if (error < 0) {
+		transfer_disk_failed(t, error, "recording a grant");
+		return;
+	}
+	t->recorded = true;
+	if (t->services->stopping) {
+		transfer_pause(t);
+		return;
+	}
+	transfer_set_step(t, STEP_SEND);
+	transfer_send(t);
+}
+
+void transfer_record_grant(struct transfer *t)
+{
+	struct ledger_row row;
+	int r;
+
+	if (t->serial == 0)
+		t->serial = ledger_serial(t->services->ledger);
+	row = transfer_row(t, LEDGER_GRANTED);
+	r = ledger_put(t->services->ledger, &row, on_grant_recorded, t);
+	if (r < 0)
+		transfer_disk_failed(t, r, "recording a grant");
+}
+
+/* ---- ask ---- */
+
+/* The URL's end on our monotonic clock, from the service's own idea of now. */
+static usec_t expiry(const struct asset_grant *grant, const struct http_answer *answer)
+{
+	usec_t theirs = answer->date > 0 ? answer->date : clock_realtime();
+
+	if (grant->expires == 0)
+		return USEC_INFINITY;
+	return usec_add(clock_monotonic(), usec_sub(grant->expires, theirs));
+}
+
+int transfer_read_url(struct transfer *t, char **ret_reason)
+{
+	const struct config *config = t->services->config;
+	const struct content_url_policy policy = {
+		.method = config->upload.method,
+		.headers = &config->upload.headers,
+		.allowed_hosts = &config->upload.allowed_hosts,
+		.allow_insecure = config->api.allow_insecure,
+		.content_type = t->content_type,
+	};
+
+	content_url_done(&t->url);
+	t->url = (struct content_url){};
+	return content_url_parse(t->raw_url, &policy, &t->url, ret_reason);
+}
+
+static void refuse_url(struct transfer *t, const char *reason)
+{
+	_cleanup_free_ char *shown = content_url_redact(t->raw_url), *why = NULL;
+
+	if (asprintf(&why, "it answered with a content URL (%s) that can't be used: %s",
+		     shown ? shown : "", reason ? reason : "out of memory") < 0)
+		why = NULL;
+	transfer_drop_grant(t);
+	transfer_set_error(t, STAGE_UPLOAD, why ? why : "out of memory");
+	(void)transfer_judge(t, TRANSPORT_REFUSED_URL);
+	transfer_report_failure(t, HEALTH_API, 0);
+	transfer_pause(t);
+}
+
+static void granted(struct transfer *t, struct asset_grant *grant,
+		    const struct http_answer *answer)
+{
+	_cleanup_free_ char *reason = NULL;
+
+	transfer_drop_grant(t);
+	t->id = take_ptr(grant->id);
+	t->raw_url = take_ptr(grant->content_url);
+	t->expires = expiry(grant, answer);
+	if (transfer_read_url(t, &reason) < 0) {
+		refuse_url(t, reason);
+		return;
+	}
+	log_debug("%s: asset %s, %s, %s to %s", t->name, t->id,
+		  content_store_name(t->url.store), content_url_method(&t->url),
+		  t->url.shown);
+	transfer_report_works(t, HEALTH_AUTH);
+	transfer_report_works(t, HEALTH_API);
+	transfer_set_step(t, STEP_RECORD_GRANT);
+	transfer_record_grant(t);
+}
+
+static void reauthorize(struct transfer *t, usec_t retry_after)
+{
+	token_refused(t->services->token, t->token_serial);
+	if (!t->reauthed) {
+		t->reauthed = true;
+		transfer_ask(t);
+		return;
+	}
+	t->reauthed = false;
+	transfer_report_failure(t, HEALTH_AUTH, retry_after);
+	transfer_pause(t);
+}
+
+static void on_asked(void *userdata, const struct http_answer *answer)
+{
+	_cleanup_(asset_grant_done) struct asset_grant grant = {};
+	enum transport transport = answer->transport;
+	struct transfer *t = userdata;
+	const char *reason = NULL;
+
+	t->request = NULL;
+	if (transport == TRANSPORT_ANSWERED && answer->status / 100 == 2 &&
+	    asset_grant_parse(answer->body, answer->length, &grant, &reason) < 0) {
+		transport = TRANSPORT_BAD_ANSWER;
+		reason = reason ? reason : "out of memory";
+	}
+	transfer_note_answer(t, STAGE_CREATE, answer, reason);
+	switch (transfer_judge(t, transport)) {
+	case VERDICT_DONE: granted(t, &grant, answer); break;
+	case VERDICT_REAUTH: reauthorize(t, answer->retry_after); break;
+	case VERDICT_REJECT:
+		transfer_report_works(t, HEALTH_AUTH);
+		transfer_report_works(t, HEALTH_API);
+		transfer_reject(t);
+		break;
+	case VERDICT_AGAIN:
+	case VERDICT_RESIGN: transfer_again(t); break;
+	case VERDICT_PAUSE_AUTH:
+		transfer_report_failure(t, HEALTH_AUTH, answer->retry_after);
+		transfer_pause(t);
+		break;
+	case VERDICT_PAUSE_API:
+	case VERDICT_PAUSE_STORAGE:
+		transfer_report_failure(t, HEALTH_API, answer->retry_after);
+		transfer_pause(t);
+		break;
+	}
+}
+
+static int send_question(struct transfer *t, const struct config_spool *spool,
+			 const char *bearer)
+{
+	const struct config *config = t->services->config;
+	_cleanup_(strv_done) struct strv headers = {};
+	_cleanup_free_ char *body = NULL, *url = NULL, *language = NULL;
+	const struct asset_request request = {
+		.channel_type = spool->channel_type,
+		.sender_type = spool->sender_type,
+		.name = t->name,
+		.size = t->identity.size,
+	};
+
+	body = asset_request_format(&request);
+	if (!body || asprintf(&url, "%s/assets", config->api.base_url) < 0 ||
+	    asprintf(&language, "Accept-Language: %s", config->api.accept_language) < 0 ||
+	    strv_push(&headers, "Content-Type: application/json") < 0 ||
+	    strv_push(&headers, "Accept: application/json") < 0 ||
+	    strv_push(&headers, "X-egain-error-message: yes") < 0 ||
+	    strv_push(&headers, language) < 0)
+		return -ENOMEM;
+	return http_start(t->services->http,
+			  &(struct http_call){
+				  .method = "POST",
+				  .url = url,
+				  .headers = &headers,
+				  .bearer = bearer,
+				  .body = body,
+				  .body_length = strlen(body),
+				  .file = -1,
+				  .timeout = config->api.timeout,
+				  .stall_timeout = USEC_INFINITY,
+				  .multiplex = true,
+			  },
+			  on_asked, t, &t->request);
+}
+
+static void on_token(void *userdata, const struct token_failure *failure)
+{
+	struct transfer *t = userdata;
+
+	t->waits_for_token = false;
+	if (!failure) {
+		transfer_ask(t);
+		return;
+	}
+	transfer_set_error(t, STAGE_TOKEN, failure->why);
+	t->status = failure->answer.status;
+	transfer_report_failure(t, HEALTH_AUTH, failure->answer.retry_after);
+	transfer_pause(t);
+}
+
+void transfer_ask(struct transfer *t)
+{
+	const struct config_spool *spool = transfer_spool(t);
+	const char *bearer;
+
+	if (t->services->stopping || !spool) {
+		transfer_pause(t);
+		return;
+	}
+	t->waiter = (struct token_waiter){ .done = on_token, .userdata = t };
+	bearer = token_get(t->services->token, &t->waiter, &t->token_serial);
+	t->waits_for_token = !bearer;
+	if (bearer && send_question(t, spool, bearer) < 0)
+		transfer_later(t, TRANSFER_LOCAL_DELAY);
+}

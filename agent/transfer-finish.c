@@ -1,0 +1,215 @@
+#include <inttypes.h>
+
+#include "backoff.h"
+#include "disposal.h"
+#include "log.h"
+#include "macro.h"
+#include "random.h"
+#include "transfer-finish.h"
+
+/* ---- give up ---- */
+
+static void log_given_up(const struct transfer *t)
+{
+	const struct config_spool *spool = transfer_spool(t);
+	_cleanup_free_ char *path = transfer_path(t);
+	const struct log_fields fields = {
+		.kind = LOG_GIVEN_UP,
+		.file = path,
+		.spool = spool ? spool->name : NULL,
+		.stage = stage_name(t->stage),
+		.attempt = t->attempts,
+		.http_status = t->status,
+		.error_code = t->error.code,
+		.has_size = true,
+		.size = t->identity.size,
+	};
+
+	log_event(
+		LOG_ERR, &fields,
+		"Gave up %s after %u %s, at stage %s: %s%s%s. Delete %s" SIDECAR_ERROR_SUFFIX
+		" or change the file to try again.",
+		path ? path : t->name, t->attempts, t->attempts == 1 ? "try" : "tries",
+		stage_name(t->stage), t->error.code ? t->error.code : "",
+		t->error.code ? ", " : "", transfer_error_text(t), t->name);
+}
+
+void transfer_give_up(struct transfer *t)
+{
+	const struct sidecar_error sidecar = {
+		.name = t->name,
+		.size = t->identity.size,
+		.modified = t->identity.modified,
+		.failed = clock_realtime(),
+		.stage = t->stage,
+		.attempts = t->attempts,
+		.http_status = t->status,
+		.error = &t->error,
+	};
+	int fd = spool_directory_fd(t->directory);
+	int r = fd < 0 ? fd : disposal_give_up(fd, t->name, &sidecar);
+
+	if (r == -ENOENT || r == -ESTALE) { /* its directory was deleted under it */
+		transfer_idle(t);
+		return;
+	}
+	if (r < 0) {
+		/* The reason is kept for the next try at the sidecar. */
+		const struct health_failure failure = {
+			.why = log_errno(r),
+			.waiting = t->services->waiting(t->services->userdata) + 1,
+		};
+
+		health_failed(t->services->health, HEALTH_DISK, &t->probes, &failure);
+		transfer_finish(t, TRANSFER_PAUSED);
+		return;
+	}
+	transfer_report_works(t, HEALTH_DISK);
+	log_given_up(t);
+	transfer_drop_grant(t);
+	transfer_drop_row(t);
+	transfer_finish(t, TRANSFER_GAVE_UP);
+}
+
+void transfer_reject(struct transfer *t)
+{
+	t->attempts++;
+	transfer_set_step(t, STEP_GIVE_UP);
+	transfer_give_up(t);
+}
+
+/* ---- try again by its own backoff ---- */
+
+static void log_retrying(const struct transfer *t, usec_t wait)
+{
+	const struct config_spool *spool = transfer_spool(t);
+	_cleanup_free_ char *path = transfer_path(t);
+	char span[CLOCK_STRING_MAX];
+	const struct log_fields fields = {
+		.kind = LOG_RETRYING,
+		.file = path,
+		.spool = spool ? spool->name : NULL,
+		.stage = stage_name(t->stage),
+		.attempt = t->attempts,
+		.http_status = t->status,
+		.error_code = t->error.code,
+		.retry = MAX(wait, 1U),
+	};
+
+	log_event(LOG_INFO, &fields,
+		  "Could not upload %s: %s; try %u of %" PRIu64 " in %s.",
+		  path ? path : t->name, transfer_error_text(t), t->attempts + 1,
+		  t->services->config->retry.max_attempts, clock_format_span(span, wait));
+}
+
+void transfer_again(struct transfer *t)
+{
+	const struct config *config = t->services->config;
+	const struct backoff backoff = { config->retry.initial_delay,
+					 config->retry.max_delay };
+	struct ledger_row row;
+	usec_t wait;
+
+	t->attempts++;
+	t->resigned = t->reauthed = false;
+	if (t->attempts >= config->retry.max_attempts) {
+		transfer_set_step(t, STEP_GIVE_UP);
+		transfer_give_up(t);
+		return;
+	}
+	wait = backoff_delay(&backoff, t->attempts, random_draw());
+	t->again_at = usec_add(clock_monotonic(), wait);
+	log_retrying(t, wait);
+	if (t->serial == 0)
+		t->serial = ledger_serial(t->services->ledger);
+	row = transfer_row(t, t->id ? LEDGER_GRANTED : LEDGER_WAITING);
+	/* Not waited for: without it a restart would merely try sooner. */
+	(void)ledger_put(t->services->ledger, &row, NULL, NULL);
+	transfer_set_step(t, STEP_TAKE);
+	transfer_finish(t, TRANSFER_FAILED);
+}
+
+/* ---- dispose ---- */
+
+static void log_uploaded(const struct transfer *t)
+{
+	const struct config_spool *spool = transfer_spool(t);
+	_cleanup_free_ char *path = transfer_path(t);
+	char span[CLOCK_STRING_MAX];
+	usec_t duration = MAX(usec_sub(clock_monotonic(), t->started), 1U);
+	const struct log_fields fields = {
+		.kind = LOG_UPLOADED,
+		.asset_id = t->id,
+		.file = path,
+		.spool = spool ? spool->name : NULL,
+		.content_type = t->content_type,
+		.stage = stage_name(STAGE_UPLOAD),
+		.attempt = t->attempts + 1,
+		.has_size = true,
+		.size = t->identity.size,
+		.duration = duration,
+	};
+
+	log_event(LOG_INFO, &fields,
+		  "Uploaded %s as asset %s: %" PRIu64 " bytes, %s, in %s.",
+		  path ? path : t->name, t->id, t->identity.size, t->content_type,
+		  clock_format_span(span, duration));
+}
+
+void transfer_dispose(struct transfer *t)
+{
+	const struct config_spool *spool = transfer_spool(t);
+	const struct sidecar sidecar = {
+		.id = t->id,
+		.name = t->name,
+		.size = t->identity.size,
+		.content_type = t->content_type,
+		.modified = t->identity.modified,
+		.uploaded = t->uploaded,
+	};
+	struct disposal disposal = {
+		.dirfd = spool_directory_fd(t->directory),
+		.name = t->name,
+		.relative = spool_directory_relative(t->directory),
+		.identity = &t->identity,
+		.after = spool ? spool->after_upload : AFTER_KEEP,
+		.done_directory = spool ? spool->done_directory : NULL,
+		.again = t->restored,
+	};
+	int r = disposal.dirfd < 0 ? disposal.dirfd
+				   : disposal_finish(&disposal, &sidecar);
+
+	if (r < 0 && r != -ENOENT && r != -ESTALE) {
+		transfer_disk_failed(t, r, "writing the sidecar");
+		return;
+	}
+	transfer_report_works(t, HEALTH_DISK);
+	if (r != 1) /* else it was told of before the restart */
+		log_uploaded(t);
+	/* Where the directory is gone there is no place for a receipt but the journal. */
+	if (r < 0 || ledger_finish(t->services->ledger, t->serial, disposal.dirfd) < 0)
+		transfer_drop_row(t);
+	t->serial = 0;
+	transfer_finish(t, TRANSFER_DONE);
+}
+
+static void on_upload_recorded(void *userdata, int error)
+{
+	struct transfer *t = userdata;
+
+	if (error < 0) {
+		transfer_disk_failed(t, error, "recording an upload");
+		return;
+	}
+	transfer_set_step(t, STEP_DISPOSE);
+	transfer_dispose(t);
+}
+
+void transfer_record_upload(struct transfer *t)
+{
+	struct ledger_row row = transfer_row(t, LEDGER_UPLOADED);
+	int r = ledger_put(t->services->ledger, &row, on_upload_recorded, t);
+
+	if (r < 0)
+		transfer_disk_failed(t, r, "recording an upload");
+}

@@ -1,0 +1,107 @@
+#include "transfer-send.h"
+#include "macro.h"
+#include "transfer-finish.h"
+
+#define URL_MARGIN (2 * USEC_PER_SEC) /* a URL this near its end is as good as expired \
+				       */
+
+static unsigned storage_of(const struct transfer *t)
+{
+	return health_storage(t->services->health, t->url.host);
+}
+
+static bool is_unchanged(struct transfer *t)
+{
+	struct fs_identity now;
+	struct stat st;
+
+	if (fstat(t->fd, &st) < 0)
+		return false;
+	now = fs_identity_of(&st);
+	return fs_identity_equal(&now, &t->identity);
+}
+
+static void sent(struct transfer *t)
+{
+	if (!is_unchanged(t)) {
+		transfer_drop_grant(t);
+		transfer_set_error(t, STAGE_UPLOAD, "the file changed while it was sent");
+		transfer_again(t);
+		return;
+	}
+	t->fd = close_fd(t->fd);
+	t->uploaded = clock_realtime();
+	transfer_set_step(t, STEP_RECORD_UPLOAD);
+	transfer_record_upload(t);
+}
+
+static void resign(struct transfer *t)
+{
+	transfer_drop_grant(t);
+	if (t->resigned) {
+		transfer_again(t);
+		return;
+	}
+	t->resigned = true;
+	transfer_pause(t);
+}
+
+static void on_sent(void *userdata, const struct http_answer *answer)
+{
+	struct transfer *t = userdata;
+	unsigned storage = storage_of(t);
+	enum verdict verdict;
+
+	t->request = NULL;
+	transfer_note_answer(t, STAGE_UPLOAD, answer, NULL);
+	verdict = transfer_judge(t, answer->transport);
+	t->resumed = true;
+	if (answer->transport == TRANSPORT_ANSWERED && verdict != VERDICT_PAUSE_STORAGE)
+		transfer_report_works(t, storage);
+	switch (verdict) {
+	case VERDICT_DONE: sent(t); break;
+	case VERDICT_AGAIN: transfer_again(t); break;
+	case VERDICT_RESIGN: resign(t); break;
+	case VERDICT_REJECT: transfer_reject(t); break;
+	case VERDICT_PAUSE_STORAGE:
+		transfer_report_failure(t, storage, answer->retry_after);
+		transfer_pause(t);
+		break;
+	case VERDICT_REAUTH:
+	case VERDICT_PAUSE_AUTH:
+	case VERDICT_PAUSE_API:
+		transfer_report_failure(t, HEALTH_API, answer->retry_after);
+		transfer_pause(t);
+		break;
+	}
+}
+
+void transfer_send(struct transfer *t)
+{
+	const struct http_call call = {
+		.method = content_url_method(&t->url),
+		.url = t->url.url,
+		.headers = &t->url.headers,
+		.file = t->fd,
+		.file_size = t->identity.size,
+		.timeout = USEC_INFINITY,
+		.stall_timeout = t->services->config->upload.stall_timeout,
+	};
+	int r;
+
+	if (usec_add(clock_monotonic(), URL_MARGIN) >= t->expires) {
+		transfer_set_error(t, STAGE_UPLOAD, "the URL expired before its turn");
+		resign(t);
+		return;
+	}
+	if (!is_unchanged(t)) {
+		transfer_drop_grant(t);
+		transfer_set_error(t, STAGE_UPLOAD,
+				   "the file changed before it was sent");
+		transfer_again(t);
+		return;
+	}
+	r = http_start(t->services->http, &call, on_sent, t, &t->request);
+	if (r < 0)
+		transfer_later(t, TRANSFER_LOCAL_DELAY);
+}

@@ -1,0 +1,199 @@
+#include <inttypes.h>
+
+#include "log.h"
+#include "macro.h"
+#include "transfer-state.h"
+
+static const char *const step_names[] = {
+	[STEP_TAKE] = "take",
+	[STEP_ASK] = "ask",
+	[STEP_RECORD_GRANT] = "record the grant",
+	[STEP_SEND] = "send",
+	[STEP_RECORD_UPLOAD] = "record the upload",
+	[STEP_DISPOSE] = "dispose",
+	[STEP_GIVE_UP] = "give up",
+};
+
+char *transfer_path(const struct transfer *t)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", spool_directory_path(t->directory), t->name) < 0
+		       ? NULL
+		       : path;
+}
+
+const struct config_spool *transfer_spool(const struct transfer *t)
+{
+	struct spool *spool = spool_of(t->directory);
+
+	return spool ? spool_config(spool) : NULL;
+}
+
+/* ---- what is known of it ---- */
+
+void transfer_set_step(struct transfer *t, enum transfer_step step)
+{
+	log_debug("%s: %s -> %s", t->name, step_names[t->step], step_names[step]);
+	t->step = step;
+}
+
+void transfer_clear_error(struct transfer *t)
+{
+	asset_error_done(&t->error);
+	t->error = (struct asset_error){};
+	t->status = 0;
+}
+
+void transfer_set_error(struct transfer *t, enum stage stage, const char *why)
+{
+	transfer_clear_error(t);
+	t->stage = stage;
+	t->error.developer_message = strdup(why);
+}
+
+const char *transfer_error_text(const struct transfer *t)
+{
+	return t->error.developer_message && t->error.developer_message[0]
+		       ? t->error.developer_message
+		       : "no reason was given";
+}
+
+void transfer_drop_grant(struct transfer *t)
+{
+	free(take_ptr(t->id));
+	free(take_ptr(t->raw_url));
+	content_url_done(&t->url);
+	t->url = (struct content_url){};
+	t->resumed = false;
+	t->recorded = false;
+}
+
+struct ledger_row transfer_row(const struct transfer *t, enum ledger_state state)
+{
+	usec_t mono = clock_monotonic(), real = clock_realtime();
+
+	return (struct ledger_row){
+		.serial = t->serial,
+		.state = state,
+		.directory = spool_directory_path(t->directory),
+		.name = t->name,
+		.identity = t->identity,
+		.asset_id = t->id,
+		.content_url = t->uploaded ? NULL : t->raw_url,
+		.content_type = t->content_type,
+		.expires = t->expires == USEC_INFINITY
+				   ? 0
+				   : usec_add(real, usec_sub(t->expires, mono)),
+		.uploaded = t->uploaded,
+		.attempts = t->attempts,
+		.next_try = usec_add(real, usec_sub(t->again_at, mono)),
+	};
+}
+
+void transfer_drop_row(struct transfer *t)
+{
+	/* A row that can't be dropped now is found stale at the next start. */
+	if (t->serial > 0)
+		(void)ledger_drop(t->services->ledger, t->serial);
+	t->serial = 0;
+}
+
+/* ---- ends ---- */
+
+void transfer_finish(struct transfer *t, enum transfer_end how)
+{
+	struct transfer_services *services = t->services;
+
+	t->fd = close_fd(t->fd);
+	health_leave(services->health, &t->probes);
+	services->ended(services->userdata, t, how);
+}
+
+/* Back to the queue, with the grant if there is one. */
+void transfer_pause(struct transfer *t)
+{
+	if (t->step < STEP_RECORD_UPLOAD)
+		transfer_set_step(t, STEP_TAKE);
+	transfer_finish(t, TRANSFER_PAUSED);
+}
+
+void transfer_idle(struct transfer *t)
+{
+	transfer_drop_grant(t);
+	transfer_drop_row(t);
+	transfer_finish(t, TRANSFER_IDLE);
+}
+
+void transfer_later(struct transfer *t, usec_t delay)
+{
+	t->again_at = usec_add(clock_monotonic(), delay);
+	transfer_finish(t, TRANSFER_LATER);
+}
+
+void transfer_report_failure(struct transfer *t, unsigned index, usec_t retry_after)
+{
+	const struct health_failure failure = {
+		.why = transfer_error_text(t),
+		.retry_after = retry_after,
+		.http_status = t->status,
+		.error_code = t->error.code,
+		.waiting = t->services->waiting(t->services->userdata) + 1,
+	};
+
+	health_failed(t->services->health, index, &t->probes, &failure);
+}
+
+void transfer_report_works(struct transfer *t, unsigned index)
+{
+	health_works(t->services->health, index, &t->probes,
+		     t->services->waiting(t->services->userdata));
+}
+
+void transfer_disk_failed(struct transfer *t, int error, const char *what)
+{
+	_cleanup_free_ char *why = NULL;
+
+	if (asprintf(&why, "%s: %s", what, log_errno(error)) < 0)
+		why = NULL;
+	transfer_set_error(t, STAGE_SPOOL, why ? why : what);
+	transfer_report_failure(t, HEALTH_DISK, 0);
+	transfer_pause(t);
+}
+
+/* ---- what came back ---- */
+
+/* Takes over what an answer said as what went wrong. */
+void transfer_note_answer(struct transfer *t, enum stage stage,
+			  const struct http_answer *answer, const char *problem)
+{
+	transfer_clear_error(t);
+	t->stage = stage;
+	if (answer->transport != TRANSPORT_ANSWERED || problem) {
+		t->error.developer_message = strdup(problem ? problem : answer->problem);
+		return;
+	}
+	t->status = answer->status;
+	if (answer->status / 100 == 2)
+		return;
+	(void)asset_error_parse(answer->body, answer->length, &t->error);
+	if (!t->error.developer_message &&
+	    asprintf(&t->error.developer_message, "HTTP status %d", answer->status) < 0)
+		t->error.developer_message = NULL;
+}
+
+enum verdict transfer_judge(const struct transfer *t, enum transport transport)
+{
+	const struct outcome outcome = {
+		.stage = t->stage,
+		.transport = transport,
+		.status = t->status,
+		.code = t->error.code,
+		.resumed = t->resumed,
+	};
+	enum verdict verdict = verdict_for(&outcome);
+
+	log_debug("%s: %s, %s %d: %s", t->name, stage_name(t->stage),
+		  transport_name(transport), t->status, verdict_name(verdict));
+	return verdict;
+}

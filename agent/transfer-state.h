@@ -1,0 +1,152 @@
+#pragma once
+
+/*
+ * Transfer-state: what is known of a transfer, and the ways in which one start of it
+ * ends.
+ *
+ * For the transfer's own modules, which each do a part of its way and hand it on to the
+ * one below: transfer (take), transfer-ask, transfer-send, transfer-finish. Each path
+ * through them comes to one of the ends here, once; after that the transfer is not
+ * touched any more, for its owner may have freed it.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "asset-api.h"
+#include "config.h"
+#include "content-url.h"
+#include "health.h"
+#include "http.h"
+#include "intake.h"
+#include "ledger.h"
+#include "mime.h"
+#include "spool.h"
+#include "token.h"
+#include "verdict.h"
+
+/* When to look again while we are out of memory or descriptors. */
+#define TRANSFER_LOCAL_DELAY USEC_PER_SEC
+
+enum transfer_end {
+	TRANSFER_DONE,	  /* uploaded, recorded, its sidecar is written */
+	TRANSFER_GAVE_UP, /* its error sidecar is written */
+	TRANSFER_IDLE,	  /* nothing to do: its sidecar speaks of it, or it is no file */
+	TRANSFER_LATER,	  /* its writer is not done: ask again at `again_at` */
+	TRANSFER_PAUSED,  /* no fault of its own: start it when health allows */
+	TRANSFER_FAILED,  /* its own fault: start it again at `again_at` */
+};
+
+enum transfer_step {
+	STEP_TAKE,
+	STEP_ASK,
+	STEP_RECORD_GRANT,
+	STEP_SEND,
+	STEP_RECORD_UPLOAD,
+	STEP_DISPOSE,
+	STEP_GIVE_UP,
+};
+
+struct transfer;
+
+struct transfer_services {
+	const struct config *config;
+	const struct mime *mime;
+	struct http *http;
+	struct token *token;
+	struct ledger *ledger;
+	struct health *health;
+	/* How many files wait now, for messages. */
+	size_t (*waiting)(void *userdata);
+	/* Never from within transfer_start(). */
+	void (*ended)(void *userdata, struct transfer *transfer, enum transfer_end end);
+	void *userdata;
+	bool stopping; /* nothing new is asked or sent; what was sent is recorded */
+};
+
+struct transfer {
+	struct transfer_services *services;
+	void *owner; /* the caller's */
+	struct spool_directory *directory;
+	char *name;
+	enum transfer_step step;
+	struct intake_glimpse *glimpse; /* the caller's */
+
+	/* The content that is sent. */
+	int fd;
+	struct fs_identity identity;
+	const char *content_type;
+	char *own_type; /* content_type, where it came from the ledger */
+
+	/* The grant: there while `id` is. */
+	char *id;
+	struct content_url url;
+	char *raw_url;
+	usec_t expires;	 /* monotonic */
+	bool recorded;	 /* in the ledger */
+	bool resumed;	 /* a body may have gone to the URL before */
+	bool restored;	 /* from the ledger, after a restart */
+	usec_t uploaded; /* real time; 0: not yet */
+
+	/* This try. */
+	struct http_request *request;
+	struct token_waiter waiter;
+	bool waits_for_token;
+	uint64_t token_serial;
+	bool reauthed, resigned;
+	health_probes probes;
+	usec_t started, again_at; /* monotonic */
+	sd_event_source *step_source;
+
+	/* All tries. */
+	uint64_t serial; /* in the ledger; 0: no row */
+	unsigned attempts;
+	/* What went wrong last. */
+	enum stage stage;
+	int status;
+	struct asset_error error;
+};
+
+/* The file's whole path. The caller frees it. NULL: out of memory. */
+char *transfer_path(const struct transfer *transfer);
+
+/* The configuration of its spool, or NULL: its directory left the spool. */
+const struct config_spool *transfer_spool(const struct transfer *transfer);
+
+/* The one function that assigns a step. */
+void transfer_set_step(struct transfer *transfer, enum transfer_step step);
+
+/* What went wrong, for the log and the error sidecar. */
+void transfer_clear_error(struct transfer *transfer);
+void transfer_set_error(struct transfer *transfer, enum stage stage, const char *why);
+const char *transfer_error_text(const struct transfer *transfer);
+
+/* Takes over what @answer said; @problem (NULL: none) says what is wrong with a body. */
+void transfer_note_answer(struct transfer *transfer, enum stage stage,
+			  const struct http_answer *answer, const char *problem);
+/* The verdict on what was noted. */
+enum verdict transfer_judge(const struct transfer *transfer, enum transport transport);
+
+/* Forgets the grant: it was for another content, or is of no use any more. */
+void transfer_drop_grant(struct transfer *transfer);
+
+/* Its row for the ledger, and the end of that row. */
+struct ledger_row transfer_row(const struct transfer *transfer, enum ledger_state state);
+void transfer_drop_row(struct transfer *transfer);
+
+/* @index is an enum health_part, or of health_storage(). What went wrong is what was
+ * noted. */
+void transfer_report_failure(struct transfer *transfer, unsigned index,
+			     usec_t retry_after);
+void transfer_report_works(struct transfer *transfer, unsigned index);
+
+/* ---- ends ---- */
+
+void transfer_finish(struct transfer *transfer, enum transfer_end how);
+/* Back to the queue, with the grant if there is one. */
+void transfer_pause(struct transfer *transfer);
+/* There is nothing to do, and nothing to remember. */
+void transfer_idle(struct transfer *transfer);
+void transfer_later(struct transfer *transfer, usec_t delay);
+/* Paused until the disk can be written; @what was being done. */
+void transfer_disk_failed(struct transfer *transfer, int error, const char *what);
