@@ -116,13 +116,18 @@ static void target_name(char buffer[static NAME_MAX + 1], const char *name, unsi
 	snprintf(buffer, NAME_MAX + 1, "%.*s%s%s", (int)stem, name, number, extension);
 }
 
-/* 0 or a negative errno. By a second link where the filesystem knows no RENAME_NOREPLACE
- * (NFS, 9p, many of FUSE): between the two steps the file has both names. */
-static int rename_noreplace(int fromfd, const char *name, int tofd, const char *target)
+/* Whether renameat2(2) failed for its flags: NFS, 9p, many of FUSE. */
+static bool knows_no_flags(int error)
+{
+	return error == EINVAL || error == ENOSYS;
+}
+
+/* Renames one that nobody else knows by @name. 0 or a negative errno. */
+static int rename_ours(int fromfd, const char *name, int tofd, const char *target)
 {
 	if (renameat2(fromfd, name, tofd, target, RENAME_NOREPLACE) == 0)
 		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
+	if (!knows_no_flags(errno))
 		return -errno;
 	if (linkat(fromfd, name, tofd, target, 0) < 0 || unlinkat(fromfd, name, 0) < 0)
 		return -errno;
@@ -138,7 +143,7 @@ static int give_back(int fromfd, const char *hidden, int dirfd, const char *name
 
 	for (unsigned nth = 0; nth < TARGETS_MAX && r == -EEXIST; nth++) {
 		target_name(target, name, nth);
-		r = rename_noreplace(fromfd, hidden, dirfd, target);
+		r = rename_ours(fromfd, hidden, dirfd, target);
 	}
 	return r == -ENOENT ? 0 : r;
 }
@@ -250,14 +255,30 @@ static int is_wholly_free(int dirfd, const char *name)
 	return r;
 }
 
+/* As move_to(), where the filesystem can't rename without replacing: for a while the file
+ * has both names, and again after a crash. */
+static int move_by_link(const struct disposal *d, int donefd, const char *target)
+{
+	int same, r;
+
+	if (linkat(d->dirfd, d->name, donefd, target, 0) < 0)
+		return -errno;
+	same = is_the_one(donefd, target, d->identity);
+	if (same <= 0) {
+		r = unlinkat(donefd, target, 0) < 0 ? -errno : 0;
+		return same < 0 ? same : r;
+	}
+	r = delete_source(d);
+	return r < 0 ? r : 1;
+}
+
 /* 1: moved to @target, 0: it was not the one that was uploaded, and is where it was. */
 static int move_to(const struct disposal *d, int donefd, const char *target)
 {
-	int r, same;
+	int same;
 
-	r = rename_noreplace(d->dirfd, d->name, donefd, target);
-	if (r < 0)
-		return r;
+	if (renameat2(d->dirfd, d->name, donefd, target, RENAME_NOREPLACE) < 0)
+		return knows_no_flags(errno) ? move_by_link(d, donefd, target) : -errno;
 	same = is_the_one(donefd, target, d->identity);
 	if (same != 0)
 		return same;
@@ -283,8 +304,8 @@ static int move_source(const struct disposal *d, int donefd,
 		if (r < 0)
 			return r;
 		if (r == 1) {
-			/* A second name of it may be left, of a move by links or not. */
-			r = here ? delete_source(d) : 0;
+			/* Another name of it may be left, of a move by links or not. */
+			r = delete_source(d);
 			return r < 0 ? r : 1;
 		}
 		r = here ? is_wholly_free(donefd, target) : 0;

@@ -9,6 +9,7 @@
 #define SOCKETS_MAX	   4096
 #define UPLOAD_BUFFER_MAX  (512L * 1024)
 #define UPLOAD_BUFFER_MIN  (16L * 1024) /* curl's own least */
+#define EXPECT_ABOVE	   ((uint64_t)1024 * 1024)
 #define WAIT_ASKED_MAX	   USEC_PER_HOUR /* the longest that a service may ask us to wait */
 #define MILLISECONDS(usec) ((long)MIN((usec) / USEC_PER_MSEC + 1, (usec_t)LONG_MAX / 2))
 
@@ -294,6 +295,9 @@ static const struct {
 	{ CURLE_HTTP2_STREAM, TRANSPORT_RESET },
 	{ CURLE_UNSUPPORTED_PROTOCOL, TRANSPORT_GARBAGE },
 	{ CURLE_WEIRD_SERVER_REPLY, TRANSPORT_GARBAGE },
+#if LIBCURL_VERSION_NUM >= 0x080600
+	{ CURLE_TOO_LARGE, TRANSPORT_GARBAGE },
+#endif
 	{ CURLE_BAD_CONTENT_ENCODING, TRANSPORT_GARBAGE },
 	{ CURLE_ABORTED_BY_CALLBACK, TRANSPORT_SOURCE },
 	{ CURLE_READ_ERROR, TRANSPORT_SOURCE },
@@ -313,6 +317,8 @@ static enum transport transport_of(CURLcode code)
 static enum transport judge(const struct http_request *request, CURLcode code,
 			    long status)
 {
+	curl_off_t first_byte = 0;
+
 	if (request->source_problem)
 		return TRANSPORT_SOURCE;
 	if (request->overflow)
@@ -324,6 +330,10 @@ static enum transport judge(const struct http_request *request, CURLcode code,
 	/* A server that refuses a body early answers and closes; the answer counts. */
 	if (status >= 400 && transport_of(code) == TRANSPORT_RESET)
 		return TRANSPORT_ANSWERED;
+	/* So curl calls a line of the head that is longer than it takes. */
+	curl_easy_getinfo(request->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte);
+	if (code == CURLE_OUT_OF_MEMORY && first_byte > 0)
+		return TRANSPORT_GARBAGE;
 	return transport_of(code);
 }
 
@@ -452,6 +462,10 @@ static int set_headers(struct http_request *request, const struct http_call *cal
 
 	for (size_t i = 0; call->headers && i < call->headers->count && r == 0; i++)
 		r = add_header(request, call->headers->items[i]);
+	/* To ask first whether the body is welcome costs a small one more than it saves,
+	 * and a second where the server does not know the question. */
+	if (r == 0 && !call->body && call->file_size <= EXPECT_ABOVE)
+		r = add_header(request, "Expect:");
 	if (r < 0)
 		return r;
 	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);

@@ -15,7 +15,7 @@
 #define ONCE_COLUMNS 8
 
 struct once {
-	uint64_t marks[ONCE_ROWS][ONCE_COLUMNS]; /* the latest first; 0: none */
+	uint64_t marks[ONCE_ROWS][ONCE_COLUMNS]; /* the last asked for first; 0: none */
 };
 
 /* Whether @mark is new, and remembers it. Its bits must be well mixed. */

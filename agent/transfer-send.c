@@ -2,8 +2,9 @@
 #include "macro.h"
 #include "transfer-finish.h"
 
-#define URL_MARGIN (2 * USEC_PER_SEC) /* a URL this near its end is as good as expired \
-				       */
+#define URL_MARGIN \
+	(2 * USEC_PER_SEC) /* a URL this near its end is as good as expired \
+			    */
 
 static unsigned storage_of(const struct transfer *t)
 {

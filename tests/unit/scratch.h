@@ -78,7 +78,7 @@ static inline bool file_holds(int dirfd, const char *name, const char *text)
 {
 	_cleanup_free_ char *found = get_file(dirfd, name);
 
-	return streq(found, text);
+	return found && strcmp(found, text) == 0;
 }
 
 static inline bool is_there(int dirfd, const char *name)

@@ -1,0 +1,380 @@
+// wrap: clock_monotonic clock_realtime random_draw log_event
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "health.h"
+#include "log.h"
+#include "macro.h"
+
+#define S USEC_PER_SEC
+
+static const struct backoff BACKOFF = { 1 * S, 64 * S };
+
+/* ---- the world: clocks, the greatest draw, and what is said ---- */
+
+static usec_t now;
+
+usec_t __wrap_clock_monotonic(void);
+usec_t __wrap_clock_monotonic(void)
+{
+	return now;
+}
+
+usec_t __wrap_clock_realtime(void);
+usec_t __wrap_clock_realtime(void)
+{
+	return 1000000 * S + now;
+}
+
+uint64_t __wrap_random_draw(void);
+uint64_t __wrap_random_draw(void)
+{
+	return UINT64_MAX; /* waits for the whole ceiling */
+}
+
+static struct {
+	unsigned count;
+	int level;
+	struct log_fields fields;
+	char text[512];
+} said;
+
+void __wrap_log_event(int level, const struct log_fields *fields, const char *format, ...)
+	_printf_(3, 4);
+void __wrap_log_event(int level, const struct log_fields *fields, const char *format, ...)
+{
+	va_list args;
+
+	said.count++;
+	said.level = level;
+	said.fields = fields ? *fields : (struct log_fields){};
+	va_start(args, format);
+	vsnprintf(said.text, sizeof(said.text), format, args);
+	va_end(args);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	now = 100 * S;
+	memset(&said, 0, sizeof(said));
+	return 0;
+}
+
+static struct health *make(void)
+{
+	static struct health health;
+
+	health_init(&health, &BACKOFF, 0, 10);
+	health_name(&health, HEALTH_AUTH, "auth.example");
+	health_name(&health, HEALTH_API, "api.example");
+	health_name(&health, HEALTH_DISK, "/var/lib/asset-agent");
+	return &health;
+}
+
+static const struct health_failure FAILURE = {
+	.why = "the service answered 503",
+	.http_status = 503,
+	.error_code = "503-1",
+	.waiting = 7,
+};
+
+/* ---- one part ---- */
+
+static const struct {
+	unsigned index, need;
+	enum log_kind gone, back;
+	const char *gone_words, *back_words, *stage;
+} PARTS[] = {
+	{ HEALTH_AUTH, NEED_AUTH, LOG_SERVICE_AWAY, LOG_SERVICE_BACK,
+	  "Authorization fails (auth.example)",
+	  "Authorization works again (auth.example)", "token" },
+	{ HEALTH_API, NEED_API, LOG_SERVICE_AWAY, LOG_SERVICE_BACK,
+	  "The API is away (api.example)", "The API is back (api.example)", "create" },
+	{ HEALTH_DISK, NEED_DISK, LOG_DISK_AWAY, LOG_DISK_BACK,
+	  "The disk can't be written (/var/lib/asset-agent)",
+	  "The disk can be written again (/var/lib/asset-agent)", "spool" },
+	{ HEALTH_STORAGE, NEED_STORAGE, LOG_SERVICE_AWAY, LOG_SERVICE_BACK,
+	  "The storage is away (store.example)", "The storage is back (store.example)",
+	  "upload" },
+};
+
+#define ALL_NEEDS (NEED_AUTH | NEED_API | NEED_DISK | NEED_STORAGE)
+
+static void test_all_is_well(void **state)
+{
+	struct health *h = make();
+
+	(void)state;
+	assert_int_equal(health_next(h, 0, now), 0);
+	assert_true(health_next(h, ALL_NEEDS, now) <= now);
+	assert_int_equal(health_start(h, ALL_NEEDS, now), 0);
+	assert_null(health_away(h));
+	assert_int_equal(health_failures(h), 0);
+	assert_int_equal(said.count, 0);
+}
+
+static void test_goes_and_comes_back(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(PARTS); i++) {
+		struct health *h = make();
+		health_probes none = 0, probes;
+		unsigned index = PARTS[i].index, need = PARTS[i].need;
+
+		set_up(NULL);
+		assert_int_equal(health_storage(h, "store.example"), HEALTH_STORAGE);
+		health_failed(h, index, &none, &FAILURE);
+		/* One warning, which says what, why, how many wait and for how long. */
+		assert_int_equal(said.count, 1);
+		assert_int_equal(said.level, LOG_WARNING);
+		assert_int_equal(said.fields.kind, PARTS[i].gone);
+		assert_string_equal(said.fields.stage, PARTS[i].stage);
+		assert_int_equal(said.fields.http_status, 503);
+		assert_string_equal(said.fields.error_code, "503-1");
+		assert_int_equal(said.fields.retry, 1 * S);
+		assert_true(startswith(said.text, PARTS[i].gone_words));
+		assert_non_null(strstr(said.text, "the service answered 503"));
+		assert_non_null(strstr(said.text, "waiting: 7"));
+		assert_ptr_equal(health_away(h), &h->services[index]);
+		assert_int_equal(h->services[index].since, 1000100 * S);
+		/* Who does not need it goes on. */
+		assert_int_equal(health_next(h, need, now), now + S);
+		assert_true(health_next(h, ALL_NEEDS & ~need, now) <= now);
+		assert_int_equal(health_start(h, ALL_NEEDS & ~need, now), 0);
+		/* One probe, and nobody beside it. */
+		now += S;
+		assert_int_equal(health_next(h, need, now), now);
+		probes = health_start(h, need, now);
+		assert_int_equal(probes, 1U << index);
+		assert_int_equal(health_next(h, need, now), USEC_INFINITY);
+		now += 61 * S;
+		health_works(h, index, &probes, 6);
+		assert_int_equal(probes, 0);
+		assert_int_equal(said.count, 2);
+		assert_int_equal(said.level, LOG_NOTICE);
+		assert_int_equal(said.fields.kind, PARTS[i].back);
+		assert_string_equal(said.fields.stage, PARTS[i].stage);
+		assert_true(startswith(said.text, PARTS[i].back_words));
+		assert_non_null(strstr(said.text, "1min 2s"));
+		assert_non_null(strstr(said.text, "waiting: 6"));
+		assert_true(health_next(h, ALL_NEEDS, now) <= now);
+		assert_null(health_away(h));
+	}
+}
+
+/* However many fail, and however often: one line. */
+static void test_one_line(void **state)
+{
+	struct health *h = make();
+	health_probes none = 0, probes;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		health_failed(h, HEALTH_API, &none, &FAILURE);
+	assert_int_equal(health_failures(h), 1);
+	for (unsigned i = 2; i < 10; i++) {
+		now = health_next(h, NEED_API, now);
+		probes = health_start(h, NEED_API, now);
+		health_failed(h, HEALTH_API, &probes, &FAILURE);
+		assert_int_equal(health_failures(h), i);
+	}
+	assert_int_equal(said.count, 1);
+	health_works(h, HEALTH_API, &none, 0); /* of long ago: proves nothing */
+	assert_int_equal(said.count, 1);
+	assert_ptr_equal(health_away(h), &h->services[HEALTH_API]);
+}
+
+static void test_retry_after(void **state)
+{
+	const struct health_failure patient = { .why = "429", .retry_after = 90 * S };
+	struct health *h = make();
+	health_probes none = 0;
+
+	(void)state;
+	health_failed(h, HEALTH_API, &none, &patient);
+	assert_int_equal(health_next(h, NEED_API, now), now + 91 * S);
+	assert_int_equal(said.fields.retry, 91 * S);
+	assert_non_null(strstr(said.text, "next try in 1min 31s"));
+}
+
+/* ---- probes ---- */
+
+/* A transfer that needs two things that are away probes both, and answers for each. */
+static void test_several_probes(void **state)
+{
+	struct health *h = make();
+	health_probes none = 0, probes;
+
+	(void)state;
+	health_failed(h, HEALTH_AUTH, &none, &FAILURE);
+	now += S / 2;
+	health_failed(h, HEALTH_API, &none, &FAILURE);
+	assert_int_equal(health_next(h, NEED_AUTH | NEED_API, now), now + S);
+	assert_ptr_equal(health_away(h), &h->services[HEALTH_AUTH]);
+	now += S;
+	probes = health_start(h, NEED_AUTH | NEED_API, now);
+	assert_int_equal(probes, 1U << HEALTH_AUTH | 1U << HEALTH_API);
+	health_works(h, HEALTH_AUTH, &probes, 0);
+	assert_int_equal(probes, 1U << HEALTH_API);
+	assert_true(health_next(h, NEED_AUTH, now) <= now);
+	assert_int_equal(health_next(h, NEED_API, now), USEC_INFINITY);
+	health_failed(h, HEALTH_API, &probes, &FAILURE);
+	assert_int_equal(probes, 0);
+	assert_int_equal(health_next(h, NEED_API, now), now + 2 * S);
+	assert_int_equal(said.count, 3);
+}
+
+/* What it did not get to asking, the next one may ask at once. */
+static void test_leave(void **state)
+{
+	struct health *h = make();
+	health_probes none = 0, probes, next;
+
+	(void)state;
+	health_failed(h, HEALTH_API, &none, &FAILURE);
+	health_failed(h, HEALTH_DISK, &none, &FAILURE);
+	now += S;
+	probes = health_start(h, NEED_API | NEED_DISK, now);
+	health_works(h, HEALTH_DISK, &probes, 0);
+	health_leave(h, &probes);
+	assert_int_equal(probes, 0);
+	assert_true(health_next(h, NEED_API, now) <= now);
+	assert_int_equal(health_failures(h), 1);
+	next = health_start(h, NEED_API, now);
+	assert_int_equal(next, 1U << HEALTH_API);
+	health_leave(h, &probes); /* had none left: takes nothing from others */
+	assert_int_equal(health_next(h, NEED_API, now), USEC_INFINITY);
+	health_leave(h, &next);
+	assert_true(health_next(h, NEED_API, now) <= now);
+}
+
+/* ---- storage hosts ---- */
+
+static void test_hosts(void **state)
+{
+	struct health *h = make();
+	health_probes none = 0;
+	unsigned a, b;
+
+	(void)state;
+	a = health_storage(h, "a.example");
+	b = health_storage(h, "b.example");
+	assert_int_equal(a, HEALTH_STORAGE);
+	assert_int_equal(b, HEALTH_STORAGE + 1);
+	assert_int_equal(health_storage(h, "a.example"), a);
+	assert_int_equal(health_storage(h, "b.example"), b);
+	health_failed(h, b, &none, &FAILURE);
+	assert_ptr_equal(health_away(h), &h->services[b]);
+	assert_non_null(strstr(said.text, "The storage is away (b.example)"));
+	/* Which host it will be is not known before: the slowest counts. */
+	assert_int_equal(health_next(h, NEED_STORAGE, now), now + S);
+	now += S;
+	assert_int_equal(health_start(h, NEED_STORAGE, now), 1U << b);
+}
+
+static void test_too_many_hosts(void **state)
+{
+	struct health *h = make();
+	health_probes none = 0, probes;
+	unsigned last = HEALTH_STORAGE + HEALTH_HOSTS_MAX - 1;
+	char name[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 3 * HEALTH_HOSTS_MAX; i++) {
+		snprintf(name, sizeof(name), "host-%u.example", i);
+		assert_int_equal(health_storage(h, name), MIN(HEALTH_STORAGE + i, last));
+	}
+	assert_int_equal(health_storage(h, "host-3.example"), HEALTH_STORAGE + 3);
+	/* All may be away at once, and each has its probe. */
+	for (unsigned i = 0; i <= last; i++)
+		health_failed(h, i, &none, &FAILURE);
+	assert_int_equal(said.count, last + 1);
+	now += S;
+	probes = health_start(h, ALL_NEEDS, now);
+	assert_int_equal(probes, (1U << (last + 1)) - 1);
+	assert_int_equal(health_start(h, 0, now), 0);
+	for (unsigned i = 0; i <= last; i++)
+		health_works(h, i, &probes, 0);
+	assert_int_equal(probes, 0);
+	assert_null(health_away(h));
+	assert_int_equal(said.count, 2 * (last + 1));
+}
+
+static void test_long_names(void **state)
+{
+	struct health *h = make();
+	char name[HEALTH_NAME_MAX];
+	health_probes none = 0;
+
+	(void)state;
+	memset(name, 'h', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(health_storage(h, name), HEALTH_STORAGE);
+	assert_int_equal(health_storage(h, name), HEALTH_STORAGE);
+	health_name(h, HEALTH_API, name);
+	health_failed(h, HEALTH_API, &none, &FAILURE);
+	assert_non_null(strstr(said.text, name));
+}
+
+/* ---- RequestRate ---- */
+
+static void test_request_rate(void **state)
+{
+	static struct health h;
+
+	(void)state;
+	health_init(&h, &BACKOFF, 2 * S, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_true(health_next(&h, NEED_API, now) <= now);
+		assert_int_equal(health_start(&h, NEED_API, now), 0);
+	}
+	assert_int_equal(health_next(&h, NEED_API, now), now + 2 * S);
+	/* What asks nothing of the API is not held up, and takes nothing away. */
+	assert_true(health_next(&h, NEED_AUTH | NEED_DISK | NEED_STORAGE, now) <= now);
+	health_start(&h, NEED_AUTH | NEED_DISK | NEED_STORAGE, now);
+	assert_int_equal(health_next(&h, NEED_API, now), now + 2 * S);
+	now += 2 * S;
+	assert_true(health_next(&h, NEED_API, now) <= now);
+	health_start(&h, NEED_API, now);
+	assert_int_equal(health_next(&h, NEED_API, now), now + 2 * S);
+}
+
+/* The later of the two counts: the rate, or the outage. */
+static void test_rate_and_outage(void **state)
+{
+	static struct health h;
+	health_probes none = 0, probes;
+
+	(void)state;
+	health_init(&h, &BACKOFF, 10 * S, 1);
+	health_start(&h, NEED_API, now);
+	health_failed(&h, HEALTH_API, &none, &FAILURE);
+	assert_int_equal(health_next(&h, NEED_API, now), now + 10 * S);
+	now += 10 * S;
+	probes = health_start(&h, NEED_API, now);
+	health_failed(&h, HEALTH_API, &probes,
+		      &(struct health_failure){ .why = "", .retry_after = 60 * S });
+	assert_int_equal(health_next(&h, NEED_API, now), now + 62 * S);
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_all_is_well),	    TEST(test_goes_and_comes_back),
+		TEST(test_one_line),	    TEST(test_retry_after),
+		TEST(test_several_probes),  TEST(test_leave),
+		TEST(test_hosts),	    TEST(test_too_many_hosts),
+		TEST(test_long_names),	    TEST(test_request_rate),
+		TEST(test_rate_and_outage),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("health", tests, NULL, NULL);
+}
