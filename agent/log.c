@@ -33,6 +33,7 @@ static const char *const message_ids[LOG_KINDS] = {
 	[LOG_DISK_AWAY] = "d29f34203520474fa17970ec7260b0b2",
 	[LOG_DISK_BACK] = "a5e1ceaec7cd4bbabdc77cab4321e430",
 	[LOG_LEDGER_SET_ASIDE] = "4ab5bc96abde49d7b52eeef83dd2f8d7",
+	[LOG_SIDECAR_FAILED] = "b1ab16a17bda4895a257a0071b638718",
 };
 
 enum { FIELDS_MAX = 16, NUMBER_MAX = 24 };

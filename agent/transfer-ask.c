@@ -13,7 +13,7 @@ static void on_grant_recorded(void *userdata, int error)
 	struct transfer *t = userdata;
 
 	if (error < 0) {
-		transfer_disk_failed(t, error, "recording a grant");
+		transfer_disk_failed(t, error, "recording the grant");
 		return;
 	}
 	t->recorded = true;
@@ -35,7 +35,7 @@ void transfer_record_grant(struct transfer *t)
 	row = transfer_row(t, LEDGER_GRANTED);
 	r = ledger_put(t->services->ledger, &row, on_grant_recorded, t);
 	if (r < 0)
-		transfer_disk_failed(t, r, "recording a grant");
+		transfer_disk_failed(t, r, "recording the grant");
 }
 
 /* ---- ask ---- */

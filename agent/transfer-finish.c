@@ -7,23 +7,73 @@
 #include "random.h"
 #include "transfer-finish.h"
 
-/* ---- give up ---- */
-
-static void log_given_up(const struct transfer *t)
+static struct log_fields failure_fields(const struct transfer *t, enum log_kind kind,
+					const char *path)
 {
 	const struct config_spool *spool = transfer_spool(t);
-	_cleanup_free_ char *path = transfer_path(t);
-	const struct log_fields fields = {
-		.kind = LOG_GIVEN_UP,
+
+	return (struct log_fields){
+		.kind = kind,
 		.file = path,
 		.spool = spool ? spool->name : NULL,
 		.stage = stage_name(t->stage),
 		.attempt = t->attempts,
 		.http_status = t->status,
 		.error_code = t->error.code,
-		.has_size = true,
-		.size = t->identity.size,
 	};
+}
+
+static usec_t draw_wait(const struct transfer *t)
+{
+	const struct config *config = t->services->config;
+	const struct backoff backoff = { config->retry.initial_delay,
+					 config->retry.max_delay };
+
+	return backoff_delay(&backoff, MAX(t->attempts, 1U), random_draw());
+}
+
+/* What is wrong with this one name, such as a directory that somebody made in the place
+ * of its sidecar, and not with the disk. */
+static bool is_names_own_fault(int error)
+{
+	return error == -EISDIR || error == -ENOTDIR || error == -ENOTEMPTY ||
+	       error == -EEXIST || error == -ELOOP || error == -ENAMETOOLONG;
+}
+
+/* The sidecar could not be written: what is to be told in it is kept, and it is tried
+ * again, for as long as it takes. */
+static void sidecar_failed(struct transfer *t, int error)
+{
+	_cleanup_free_ char *path = transfer_path(t);
+	struct log_fields fields = failure_fields(t, LOG_SIDECAR_FAILED, path);
+	char span[CLOCK_STRING_MAX];
+	usec_t wait;
+
+	if (!is_names_own_fault(error)) {
+		transfer_disk_failed(t, error, "writing the sidecar");
+		return;
+	}
+	t->attempts++;
+	wait = draw_wait(t);
+	t->again_at = usec_add(clock_monotonic(), wait);
+	fields.asset_id = t->id;
+	fields.retry = MAX(wait, 1U);
+	log_event(
+		LOG_WARNING, &fields,
+		"Could not write the sidecar of %s: %s. Nothing is lost; next try in %s.",
+		path ? path : t->name, log_errno(error), clock_format_span(span, wait));
+	transfer_finish(t, TRANSFER_FAILED);
+}
+
+/* ---- give up ---- */
+
+static void log_given_up(const struct transfer *t)
+{
+	_cleanup_free_ char *path = transfer_path(t);
+	struct log_fields fields = failure_fields(t, LOG_GIVEN_UP, path);
+
+	fields.has_size = true;
+	fields.size = t->identity.size;
 
 	log_event(
 		LOG_ERR, &fields,
@@ -54,14 +104,7 @@ void transfer_give_up(struct transfer *t)
 		return;
 	}
 	if (r < 0) {
-		/* The reason is kept for the next try at the sidecar. */
-		const struct health_failure failure = {
-			.why = log_errno(r),
-			.waiting = t->services->waiting(t->services->userdata) + 1,
-		};
-
-		health_failed(t->services->health, HEALTH_DISK, &t->probes, &failure);
-		transfer_finish(t, TRANSFER_PAUSED);
+		sidecar_failed(t, r);
 		return;
 	}
 	transfer_report_works(t, HEALTH_DISK);
@@ -82,19 +125,11 @@ void transfer_reject(struct transfer *t)
 
 static void log_retrying(const struct transfer *t, usec_t wait)
 {
-	const struct config_spool *spool = transfer_spool(t);
 	_cleanup_free_ char *path = transfer_path(t);
 	char span[CLOCK_STRING_MAX];
-	const struct log_fields fields = {
-		.kind = LOG_RETRYING,
-		.file = path,
-		.spool = spool ? spool->name : NULL,
-		.stage = stage_name(t->stage),
-		.attempt = t->attempts,
-		.http_status = t->status,
-		.error_code = t->error.code,
-		.retry = MAX(wait, 1U),
-	};
+	struct log_fields fields = failure_fields(t, LOG_RETRYING, path);
+
+	fields.retry = MAX(wait, 1U);
 
 	log_event(LOG_INFO, &fields,
 		  "Could not upload %s: %s; try %u of %" PRIu64 " in %s.",
@@ -105,8 +140,6 @@ static void log_retrying(const struct transfer *t, usec_t wait)
 void transfer_again(struct transfer *t)
 {
 	const struct config *config = t->services->config;
-	const struct backoff backoff = { config->retry.initial_delay,
-					 config->retry.max_delay };
 	struct ledger_row row;
 	usec_t wait;
 
@@ -117,7 +150,7 @@ void transfer_again(struct transfer *t)
 		transfer_give_up(t);
 		return;
 	}
-	wait = backoff_delay(&backoff, t->attempts, random_draw());
+	wait = draw_wait(t);
 	t->again_at = usec_add(clock_monotonic(), wait);
 	log_retrying(t, wait);
 	if (t->serial == 0)
@@ -180,7 +213,7 @@ void transfer_dispose(struct transfer *t)
 				   : disposal_finish(&disposal, &sidecar);
 
 	if (r < 0 && r != -ENOENT && r != -ESTALE) {
-		transfer_disk_failed(t, r, "writing the sidecar");
+		sidecar_failed(t, r);
 		return;
 	}
 	transfer_report_works(t, HEALTH_DISK);
@@ -198,7 +231,7 @@ static void on_upload_recorded(void *userdata, int error)
 	struct transfer *t = userdata;
 
 	if (error < 0) {
-		transfer_disk_failed(t, error, "recording an upload");
+		transfer_disk_failed(t, error, "recording the upload");
 		return;
 	}
 	transfer_set_step(t, STEP_DISPOSE);
@@ -211,5 +244,5 @@ void transfer_record_upload(struct transfer *t)
 	int r = ledger_put(t->services->ledger, &row, on_upload_recorded, t);
 
 	if (r < 0)
-		transfer_disk_failed(t, r, "recording an upload");
+		transfer_disk_failed(t, r, "recording the upload");
 }

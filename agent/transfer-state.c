@@ -152,12 +152,16 @@ void transfer_report_works(struct transfer *t, unsigned index)
 
 void transfer_disk_failed(struct transfer *t, int error, const char *what)
 {
-	_cleanup_free_ char *why = NULL;
+	_cleanup_free_ char *path = transfer_path(t), *why = NULL;
+	struct health_failure failure = {
+		.why = log_errno(error),
+		.waiting = t->services->waiting(t->services->userdata) + 1,
+	};
 
-	if (asprintf(&why, "%s: %s", what, log_errno(error)) < 0)
-		why = NULL;
-	transfer_set_error(t, STAGE_SPOOL, why ? why : what);
-	transfer_report_failure(t, HEALTH_DISK, 0);
+	if (asprintf(&why, "%s of %s: %s", what, path ? path : t->name, failure.why) >= 0)
+		failure.why = why;
+	/* What was noted of the file itself stays, for its sidecar. */
+	health_failed(t->services->health, HEALTH_DISK, &t->probes, &failure);
 	transfer_pause(t);
 }
 

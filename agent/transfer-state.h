@@ -148,5 +148,5 @@ void transfer_pause(struct transfer *transfer);
 /* There is nothing to do, and nothing to remember. */
 void transfer_idle(struct transfer *transfer);
 void transfer_later(struct transfer *transfer, usec_t delay);
-/* Paused until the disk can be written; @what was being done. */
+/* Paused until the disk can be written; @what ("recording the upload") was being done. */
 void transfer_disk_failed(struct transfer *transfer, int error, const char *what);

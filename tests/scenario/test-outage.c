@@ -2,8 +2,10 @@
  */
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/mount.h>
 
 #include <cmocka.h>
 
@@ -408,6 +410,80 @@ static void a_token_file_is_read_again_when_it_changes(void **state)
 	world_stop(w);
 }
 
+/* One name that can't have its sidecar is not the disk's fault, and holds up nobody. */
+static void a_directory_in_the_place_of_a_sidecar_holds_up_no_other_file(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &quick);
+	world_mkdir(w, "odd.txt.asset.json");
+	world_drop(w, "odd.txt", "has no place for its receipt");
+	world_wait_log(w, "Could not write the sidecar of");
+	world_drop(w, "next.txt", "goes on");
+	world_wait_uploaded(w, "next.txt");
+	assert_int_equal(world_count_log(w, "The disk can't be written"), 0);
+	{
+		_cleanup_free_ char *path = world_path(w, "odd.txt.asset.json");
+
+		assert_int_equal(rmdir(path), 0);
+	}
+	world_wait_uploaded(w, "odd.txt");
+	world_assert_uploaded(w, "odd.txt");
+	assert_int_equal(service_assets_named(w->service, "odd.txt"), 1);
+	world_stop(w);
+}
+
+static void write_proc(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+/* Who is not root may mount a small disk in a namespace of his own. */
+static void become_root_of_a_namespace(void)
+{
+	_cleanup_free_ char *map = NULL;
+
+	if (geteuid() == 0)
+		return;
+	assert_true(asprintf(&map, "0 %u 1", geteuid()) > 0);
+	assert_int_equal(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
+	write_proc("/proc/self/uid_map", map);
+}
+
+/* The disk of the state directory fills up: nothing is sent twice, nothing is lost, and
+ * it goes on by itself. */
+static void a_full_disk_is_waited_for(void **state)
+{
+	static const struct world_options options = {
+		.retry = "InitialDelay=20ms\nMaxDelay=100ms\n",
+		.no_agent = true,
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *filler = NULL;
+	int fd;
+
+	become_root_of_a_namespace(); /* while there is but one thread */
+	world_start(w, &options);
+	assert_true(asprintf(&filler, "%s/filler", w->state) > 0);
+	assert_int_equal(mount("none", w->state, "tmpfs", 0, "size=1M,mode=700"), 0);
+	world_launch(w);
+	world_wait_ready(w);
+	fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(fd, w, 4096) > 0)
+		;
+	close_fd(fd);
+	drop_files(w);
+	world_wait_log(w, "The disk can't be written");
+	world_remove(w, filler);
+	assert_all_uploaded(w);
+	world_wait_log(w, "The disk can be written again");
+	assert_int_equal(service_asset_count(w->service), FILES);
+	world_stop(w);
+	assert_int_equal(umount2(w->state, MNT_DETACH), 0);
+}
+
 #define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -432,6 +508,8 @@ int main(void)
 		scenario(a_body_that_is_reset_is_sent_again_whole),
 		scenario(strange_answers_cost_no_file),
 		scenario(a_token_file_is_read_again_when_it_changes),
+		scenario(a_directory_in_the_place_of_a_sidecar_holds_up_no_other_file),
+		scenario(a_full_disk_is_waited_for),
 	};
 
 	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));
