@@ -443,13 +443,16 @@ static void write_proc(const char *path, const char *text)
 /* Who is not root may mount a small disk in a namespace of his own. */
 static void become_root_of_a_namespace(void)
 {
-	_cleanup_free_ char *map = NULL;
+	_cleanup_free_ char *users = NULL, *groups = NULL;
 
 	if (geteuid() == 0)
 		return;
-	assert_true(asprintf(&map, "0 %u 1", geteuid()) > 0);
+	assert_true(asprintf(&users, "0 %u 1", geteuid()) > 0);
+	assert_true(asprintf(&groups, "0 %u 1", getegid()) > 0);
 	assert_int_equal(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
-	write_proc("/proc/self/uid_map", map);
+	write_proc("/proc/self/uid_map", users);
+	write_proc("/proc/self/setgroups", "deny");
+	write_proc("/proc/self/gid_map", groups);
 }
 
 /* The disk of the state directory fills up: nothing is sent twice, nothing is lost, and
