@@ -47,10 +47,10 @@ HARDENING := -fstack-protector-strong -fPIE -fno-strict-overflow
 FORTIFY   := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 DEFINES   := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' \
              -DSYSCONFDIR='"$(SYSCONFDIR)"'
-override CPPFLAGS += $(DEFINES) -Iagent $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+override CPPFLAGS += $(DEFINES) -Iagent $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 override CFLAGS   += -std=gnu17 -pthread $(WARNINGS) $(HARDENING) $(FORTIFY) $(SANITIZE)
 override LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
-LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 TEST_CPPFLAGS := -Itests/service -Itests/scenario
 TEST_LIBS     := $(shell $(PKG_CONFIG) --libs cmocka libmicrohttpd 2>/dev/null)
