@@ -539,9 +539,7 @@ static void set_common(struct http_request *request, const struct http_call *cal
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-			 call->multiplex ? (long)CURL_HTTP_VERSION_2TLS
-					 : (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 			 MILLISECONDS(settings->connect_timeout));
 	if (call->timeout != USEC_INFINITY)
@@ -646,7 +644,7 @@ static int open_multi(struct http *http)
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
 	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout_set);
 	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+	curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS,
 			  (long)MIN(http->settings.connections_max, (size_t)SOCKETS_MAX));
 	return sd_event_add_time(http->event, &http->timer, CLOCK_MONO, USEC_INFINITY,

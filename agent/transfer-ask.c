@@ -183,7 +183,6 @@ static int send_question(struct transfer *t, const struct config_spool *spool,
 				  .file = -1,
 				  .timeout = config->api.timeout,
 				  .stall_timeout = USEC_INFINITY,
-				  .multiplex = true,
 			  },
 			  on_asked, t, &t->request);
 }

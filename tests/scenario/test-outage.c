@@ -463,6 +463,7 @@ static void a_full_disk_is_waited_for(void **state)
 		.retry = "InitialDelay=20ms\nMaxDelay=100ms\n",
 		.no_agent = true,
 	};
+	static const char page[4096] = "full";
 	struct world *w = *state;
 	_cleanup_free_ char *filler = NULL;
 	int fd;
@@ -474,7 +475,7 @@ static void a_full_disk_is_waited_for(void **state)
 	world_launch(w);
 	world_wait_ready(w);
 	fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	while (write(fd, w, 4096) > 0)
+	while (write(fd, page, sizeof(page)) > 0)
 		;
 	close_fd(fd);
 	drop_files(w);
