@@ -6,8 +6,8 @@
  *
  * HTTP/1.1 only, one request on a connection at a time. Several POSTs at once on one
  * HTTP/2 connection are not safe with libcurl 7.88.1 (Debian 12): of 200 files at 16 in
- * flight, through nginx, some 50 were answered with the asset of another file. Bodies got
- * mixed up, which nobody can see from an answer.
+ * flight, through nginx, some 50 were answered with the asset of another file. Bodies or
+ * answers got mixed up, which the answer itself does not show.
  *
  * Nothing blocks, redirects are not followed, connections, TLS sessions and handles are
  * used again. What came back is one struct, told once to `done`, never from within
