@@ -63,8 +63,6 @@ health_probes health_start(struct health *health, unsigned needs, usec_t now);
 
 struct health_failure {
 	const char *why;	/* for people */
-	const char *doing;	/* what was being done to @file then; NULL: not said */
-	const char *file;	/* whole path; NULL: none */
 	usec_t retry_after;	/* what the service asked for; 0: nothing */
 	int http_status;	/* 0: none */
 	const char *error_code; /* NULL: none */

@@ -23,13 +23,13 @@ static struct log_fields failure_fields(const struct transfer *t, enum log_kind 
 	};
 }
 
-static usec_t draw_wait(const struct transfer *t)
+static usec_t draw_wait(const struct transfer *t, unsigned failures)
 {
 	const struct config *config = t->services->config;
 	const struct backoff backoff = { config->retry.initial_delay,
 					 config->retry.max_delay };
 
-	return backoff_delay(&backoff, MAX(t->attempts, 1U), random_draw());
+	return backoff_delay(&backoff, failures, random_draw());
 }
 
 /* What is wrong with this one name, such as a directory that somebody made in the place
@@ -53,8 +53,7 @@ static void sidecar_failed(struct transfer *t, int error)
 		transfer_disk_failed(t, error, "writing the sidecar");
 		return;
 	}
-	t->attempts++;
-	wait = draw_wait(t);
+	wait = draw_wait(t, ++t->sidecar_failures);
 	t->again_at = usec_add(clock_monotonic(), wait);
 	fields.asset_id = t->id;
 	fields.retry = MAX(wait, 1U);
@@ -150,7 +149,7 @@ void transfer_again(struct transfer *t)
 		transfer_give_up(t);
 		return;
 	}
-	wait = draw_wait(t);
+	wait = draw_wait(t, t->attempts);
 	t->again_at = usec_add(clock_monotonic(), wait);
 	log_retrying(t, wait);
 	if (t->serial == 0)

@@ -110,11 +110,17 @@ void transfer_finish(struct transfer *t, enum transfer_end how)
 	services->ended(services->userdata, t, how);
 }
 
-/* Back to the queue, with the grant if there is one. */
-void transfer_pause(struct transfer *t)
+/* The descriptor is closed at each end: what was not sent whole starts with the file. */
+static void back_to_take(struct transfer *t)
 {
 	if (t->step < STEP_RECORD_UPLOAD)
 		transfer_set_step(t, STEP_TAKE);
+}
+
+/* Back to the queue, with the grant if there is one. */
+void transfer_pause(struct transfer *t)
+{
+	back_to_take(t);
 	transfer_finish(t, TRANSFER_PAUSED);
 }
 
@@ -127,6 +133,7 @@ void transfer_idle(struct transfer *t)
 
 void transfer_later(struct transfer *t, usec_t delay)
 {
+	back_to_take(t);
 	t->again_at = usec_add(clock_monotonic(), delay);
 	transfer_finish(t, TRANSFER_LATER);
 }

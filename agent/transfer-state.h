@@ -101,6 +101,7 @@ struct transfer {
 	/* All tries. */
 	uint64_t serial; /* in the ledger; 0: no row */
 	unsigned attempts;
+	unsigned sidecar_failures; /* in a row */
 	/* What went wrong last. */
 	enum stage stage;
 	int status;
