@@ -1,4 +1,7 @@
 #include <curl/curl.h>
+#include <inttypes.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
 
 #include "http.h"
@@ -10,6 +13,7 @@
 #define UPLOAD_BUFFER_MAX  (512L * 1024)
 #define UPLOAD_BUFFER_MIN  (16L * 1024) /* curl's own least */
 #define EXPECT_ABOVE	   ((uint64_t)1024 * 1024)
+#define STALL_LOOKS	   8		 /* at how far it is, in a StallTimeout */
 #define WAIT_ASKED_MAX	   USEC_PER_HOUR /* the longest that a service may ask us to wait */
 #define MILLISECONDS(usec) ((long)MIN((usec) / USEC_PER_MSEC + 1, (usec_t)LONG_MAX / 2))
 
@@ -27,8 +31,9 @@ struct http_request {
 	char *answer;
 	size_t length;
 	bool overflow;
-	uint64_t moved; /* bytes, both ways */
-	usec_t stall_timeout, last_moved, started;
+	usec_t stall_timeout, started;
+	uint64_t mark;	/* bytes, both ways, when it was seen to move last */
+	usec_t mark_at; /* and when that was */
 	bool stalled;
 	sd_event_source *stall_source;
 	char problem[CURL_ERROR_SIZE];
@@ -193,29 +198,49 @@ static size_t on_write(char *data, size_t size, size_t count, void *userdata)
 	return n;
 }
 
-static int on_progress(void *userdata, curl_off_t dltotal, curl_off_t dlnow,
-		       curl_off_t ultotal, curl_off_t ulnow)
-{
-	struct http_request *request = userdata;
-	uint64_t moved = (uint64_t)dlnow + (uint64_t)ulnow;
+/* ---- stalls ---- */
 
-	(void)dltotal;
-	(void)ultotal;
-	if (moved != request->moved) {
-		request->moved = moved;
-		request->last_moved = clock_monotonic();
-	}
-	return 0;
+/* Bytes that the other side has taken or given. What still lies in the kernel's queue has
+ * moved nowhere, and that may be megabytes. */
+static uint64_t bytes_moved(const struct http_request *request)
+{
+	curl_socket_t socket = CURL_SOCKET_BAD;
+	curl_off_t out = 0, in = 0;
+	int queued = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &out);
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &in);
+	curl_easy_getinfo(request->easy, CURLINFO_ACTIVESOCKET, &socket);
+	if (socket == CURL_SOCKET_BAD || ioctl(socket, SIOCOUTQ, &queued) < 0)
+		queued = 0;
+	return (uint64_t)in + (uint64_t)MAX(out - queued, (curl_off_t)0);
+}
+
+/* A trickle is no progress, or it could hold a slot for hours; the last bytes of a body
+ * are, however few they are. */
+static bool has_progressed(const struct http_request *request, uint64_t moved)
+{
+	uint64_t goal = request->mark + HTTP_PROGRESS_MIN;
+
+	if (request->file >= 0 && request->mark < request->size)
+		goal = MIN(goal, request->size);
+	return moved >= goal;
 }
 
 static int on_stall(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct http_request *request = userdata;
-	usec_t due = usec_add(request->last_moved, request->stall_timeout);
+	uint64_t moved = bytes_moved(request);
+	usec_t now = clock_monotonic();
 
 	(void)usec;
-	if (due > clock_monotonic()) {
-		(void)sd_event_source_set_time(source, due);
+	if (has_progressed(request, moved)) {
+		request->mark = moved;
+		request->mark_at = now;
+	}
+	if (usec_sub(now, request->mark_at) < request->stall_timeout) {
+		(void)sd_event_source_set_time(
+			source, usec_add(now, request->stall_timeout / STALL_LOOKS));
 		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 		return 0;
 	}
@@ -381,11 +406,24 @@ static usec_t parse_wait(CURL *easy, usec_t date)
 	return MIN(wait, WAIT_ASKED_MAX);
 }
 
+static void describe_stall(struct http_request *request)
+{
+	uint64_t moved = bytes_moved(request);
+	char span[CLOCK_STRING_MAX];
+
+	clock_format_span(span, request->stall_timeout);
+	if (moved <= request->mark)
+		snprintf(request->problem, sizeof(request->problem),
+			 "no byte moved for %s", span);
+	else
+		snprintf(request->problem, sizeof(request->problem),
+			 "only %" PRIu64 " bytes moved in %s", moved - request->mark,
+			 span);
+}
+
 static void describe(struct http_request *request, CURLcode code,
 		     struct http_answer *answer)
 {
-	char span[CLOCK_STRING_MAX];
-
 	if (answer->transport == TRANSPORT_ANSWERED) {
 		answer->problem = "";
 		return;
@@ -394,9 +432,7 @@ static void describe(struct http_request *request, CURLcode code,
 	if (request->source_problem)
 		answer->problem = request->source_problem;
 	else if (answer->transport == TRANSPORT_STALL)
-		snprintf(request->problem, sizeof(request->problem),
-			 "no byte moved for %s",
-			 clock_format_span(span, request->stall_timeout));
+		describe_stall(request);
 	else if (request->overflow)
 		snprintf(request->problem, sizeof(request->problem),
 			 "the answer is longer than %zu bytes", HTTP_ANSWER_MAX);
@@ -561,12 +597,10 @@ static int set_stall(struct http_request *request, const struct http_call *call)
 	if (call->stall_timeout == USEC_INFINITY)
 		return 0;
 	request->stall_timeout = call->stall_timeout;
-	request->last_moved = request->started;
-	curl_easy_setopt(request->easy, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(request->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-	curl_easy_setopt(request->easy, CURLOPT_XFERINFODATA, request);
+	request->mark_at = request->started;
 	return sd_event_add_time(http->event, &request->stall_source, CLOCK_MONO,
-				 usec_add(request->started, call->stall_timeout),
+				 usec_add(request->started,
+					  call->stall_timeout / STALL_LOOKS),
 				 USEC_PER_MSEC, on_stall, request);
 }
 

@@ -26,6 +26,10 @@
 #define HTTP_ANSWER_MAX \
 	((size_t)64 * 1024) /* bytes of a body that are kept; more is garbage */
 
+/* Fewer bytes than this in a stall timeout, unless they are the last of a body, are no
+ * progress. */
+#define HTTP_PROGRESS_MIN ((uint64_t)4096)
+
 struct http_settings { /* all borrowed for the life of the http; NULL: curl's default */
 	const char *ca_file;
 	const char *client_certificate, *client_key;
@@ -44,7 +48,7 @@ struct http_call {
 	int file;	    /* with body NULL: sent from its start, stays the caller's */
 	uint64_t file_size; /* exactly that many bytes are sent of it */
 	usec_t timeout;	    /* for the whole; USEC_INFINITY: none */
-	usec_t stall_timeout; /* no byte moved for so long; USEC_INFINITY: none */
+	usec_t stall_timeout; /* no progress for so long; USEC_INFINITY: none */
 };
 
 struct http_answer {

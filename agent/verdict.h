@@ -18,7 +18,7 @@ enum transport {
 	TRANSPORT_CONNECT,     /* refused, unreachable, proxy refused */
 	TRANSPORT_TLS,	       /* handshake or certificate */
 	TRANSPORT_TIMEOUT,     /* connect or whole-request time was up */
-	TRANSPORT_STALL,       /* no byte moved for StallTimeout */
+	TRANSPORT_STALL,       /* no progress for StallTimeout */
 	TRANSPORT_RESET,       /* the connection broke after it stood */
 	TRANSPORT_GARBAGE,     /* not HTTP, or more of it than the ceiling */
 	TRANSPORT_BAD_ANSWER,  /* a 2xx whose body is not what the API promises */
