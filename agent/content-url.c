@@ -119,8 +119,10 @@ static int split_url(const char *url, struct parts *parts, char **ret_reason)
 		return refuse(ret_reason, "user information in it");
 	if (code != CURLUE_OK)
 		return refuse(ret_reason, "not a URL: %s", curl_url_strerror(code));
+	/* One host is one, whether or not its default port is written down. */
 	for (size_t i = 0; i < PARTS; i++)
-		if (curl_url_get(handle, curl_parts[i], &parts->text[i], 0) ==
+		if (curl_url_get(handle, curl_parts[i], &parts->text[i],
+				 i == PART_PORT ? CURLU_NO_DEFAULT_PORT : 0) ==
 		    CURLUE_OUT_OF_MEMORY)
 			return -ENOMEM;
 	if (!parts->text[PART_URL] || !parts->text[PART_SCHEME] ||

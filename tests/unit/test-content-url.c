@@ -68,6 +68,8 @@ static const struct {
 	  "https://h.example:8443/P/%41", "h.example:8443", "Content-Type: image/jpeg" },
 	{ "HTTPS://h?" SECRET, STORE_PLAIN, UPLOAD_PUT, "https://h/", "h",
 	  "Content-Type: image/jpeg" },
+	{ "https://h.example:443/p", STORE_PLAIN, UPLOAD_PUT, "https://h.example/p",
+	  "h.example", "Content-Type: image/jpeg" },
 	{ "https://[2001:DB8::1]:8443/p", STORE_PLAIN, UPLOAD_PUT,
 	  "https://[2001:db8::1]:8443/p", "[2001:db8::1]:8443",
 	  "Content-Type: image/jpeg" },
@@ -77,7 +79,7 @@ static const struct {
 	  "localhost:1", "Content-Type: image/jpeg" },
 	{ "http://127.0.0.1/p", STORE_PLAIN, UPLOAD_PUT, "http://127.0.0.1/p",
 	  "127.0.0.1", "Content-Type: image/jpeg" },
-	{ "http://[::1]:80/p", STORE_PLAIN, UPLOAD_PUT, "http://[::1]:80/p", "[::1]:80",
+	{ "http://[::1]:80/p", STORE_PLAIN, UPLOAD_PUT, "http://[::1]/p", "[::1]",
 	  "Content-Type: image/jpeg" },
 	/* the published form */
 	{ "https://h/core/assetmgr/v3/assets/upload?signature=" JWT_POST, STORE_JWT,
