@@ -1,11 +1,9 @@
 /* The service, the storage, the token server or the disk is away, or answers strangely.
  */
 
-#include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <sys/mount.h>
+#include <stddef.h>
 
 #include <cmocka.h>
 
@@ -19,27 +17,6 @@ static const struct world_options quick = {
 	.retry = "InitialDelay=20ms\nMaxDelay=100ms\nMaxAttempts=3\n",
 };
 
-static void drop_files(struct world *w)
-{
-	for (int i = 0; i < FILES; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "f%d.txt", i);
-		world_drop(w, name, name);
-	}
-}
-
-static void assert_all_uploaded(struct world *w)
-{
-	for (int i = 0; i < FILES; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "f%d.txt", i);
-		world_wait_uploaded(w, name);
-		world_assert_uploaded(w, name);
-	}
-}
-
 /* The outage costs no file an attempt, is told of once, and is probed by few requests. */
 static void assert_rode_out(struct world *w, enum endpoint endpoint, int status,
 			    const char *gone, const char *back)
@@ -51,14 +28,14 @@ static void assert_rode_out(struct world *w, enum endpoint endpoint, int status,
 		      &(struct fault){ .endpoint = endpoint,
 				       .action = status ? FAULT_ANSWER : FAULT_RESET,
 				       .status = status });
-	drop_files(w);
+	world_drop_many(w, FILES);
 	/* More probes than a file has attempts. */
 	assert_true(service_wait_answers(w->service, endpoint, status, 16 + 8,
 					 world_patience()));
 	failed = service_answers(w->service, endpoint, status);
 	service_clear_faults(w->service);
 	before = service_count(w->service, endpoint);
-	assert_all_uploaded(w);
+	world_assert_many_uploaded(w, FILES);
 	assert_int_equal(world_count_log(w, gone), 1);
 	assert_int_equal(world_count_log(w, back), 1);
 	assert_int_equal(world_count_log(w, "Gave up"), 0);
@@ -98,11 +75,11 @@ static void an_outage_of_the_token_server_is_ridden_out(void **state)
 	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_TOKEN,
 						   .action = FAULT_ANSWER,
 						   .status = 503 });
-	drop_files(w);
+	world_drop_many(w, FILES);
 	assert_true(service_wait_answers(w->service, ENDPOINT_TOKEN, 503, 5,
 					 world_patience()));
 	service_clear_faults(w->service);
-	assert_all_uploaded(w);
+	world_assert_many_uploaded(w, FILES);
 	assert_int_equal(world_count_log(w, "Authorization fails"), 1);
 	assert_int_equal(world_count_log(w, "Authorization works again"), 1);
 	assert_int_equal(world_count_log(w, "Gave up"), 0);
@@ -164,9 +141,9 @@ static void one_token_serves_however_many_wait_for_it(void **state)
 	struct world *w = *state;
 
 	world_start(w, &options);
-	drop_files(w);
+	world_drop_many(w, FILES);
 	world_launch(w);
-	assert_all_uploaded(w);
+	world_assert_many_uploaded(w, FILES);
 	assert_int_equal(service_count(w->service, ENDPOINT_TOKEN), 1);
 	world_stop(w);
 }
@@ -198,8 +175,8 @@ static void a_token_without_a_lifetime_serves_until_it_is_refused(void **state)
 	struct world *w = *state;
 
 	world_start(w, &options);
-	drop_files(w);
-	assert_all_uploaded(w);
+	world_drop_many(w, FILES);
+	world_assert_many_uploaded(w, FILES);
 	assert_int_equal(service_count(w->service, ENDPOINT_TOKEN), 1);
 	world_stop(w);
 }
@@ -433,28 +410,6 @@ static void a_directory_in_the_place_of_a_sidecar_holds_up_no_other_file(void **
 	world_stop(w);
 }
 
-static void write_proc(const char *path, const char *text)
-{
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-}
-
-/* Who is not root may mount a small disk in a namespace of his own. */
-static void become_root_of_a_namespace(void)
-{
-	_cleanup_free_ char *users = NULL, *groups = NULL;
-
-	if (geteuid() == 0)
-		return;
-	assert_true(asprintf(&users, "0 %u 1", geteuid()) > 0);
-	assert_true(asprintf(&groups, "0 %u 1", getegid()) > 0);
-	assert_int_equal(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
-	write_proc("/proc/self/uid_map", users);
-	write_proc("/proc/self/setgroups", "deny");
-	write_proc("/proc/self/gid_map", groups);
-}
-
 /* The disk of the state directory fills up: nothing is sent twice, nothing is lost, and
  * it goes on by itself. */
 static void a_full_disk_is_waited_for(void **state)
@@ -463,29 +418,24 @@ static void a_full_disk_is_waited_for(void **state)
 		.retry = "InitialDelay=20ms\nMaxDelay=100ms\n",
 		.no_agent = true,
 	};
-	static const char page[4096] = "full";
 	struct world *w = *state;
 	_cleanup_free_ char *filler = NULL;
-	int fd;
 
-	become_root_of_a_namespace(); /* while there is but one thread */
+	world_own_mounts(); /* while there is but one thread */
 	world_start(w, &options);
 	assert_true(asprintf(&filler, "%s/filler", w->state) > 0);
-	assert_int_equal(mount("none", w->state, "tmpfs", 0, "size=1M,mode=700"), 0);
+	world_mount(w->state);
 	world_launch(w);
 	world_wait_ready(w);
-	fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	while (write(fd, page, sizeof(page)) > 0)
-		;
-	close_fd(fd);
-	drop_files(w);
+	world_fill_disk(filler);
+	world_drop_many(w, FILES);
 	world_wait_log(w, "The disk can't be written");
 	world_remove(w, filler);
-	assert_all_uploaded(w);
+	world_assert_many_uploaded(w, FILES);
 	world_wait_log(w, "The disk can be written again");
 	assert_int_equal(service_asset_count(w->service), FILES);
 	world_stop(w);
-	assert_int_equal(umount2(w->state, MNT_DETACH), 0);
+	world_unmount(w->state);
 }
 
 #define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)

@@ -79,18 +79,6 @@ static void a_directory_that_went_and_came_back_is_watched(void **state)
 	world_stop(w);
 }
 
-/* More than fit into the kernel's queue, where two that differ are not made one. */
-static void overflow(struct world *w)
-{
-	enum { EVENTS = 40000 };
-	_cleanup_free_ char *even = world_path(w, ".even"), *odd = world_path(w, ".odd");
-
-	world_write(w, ".even", "");
-	world_write(w, ".odd", "");
-	for (int i = 0; i < EVENTS; i++)
-		assert_int_equal(utimensat(AT_FDCWD, i % 2 ? odd : even, NULL, 0), 0);
-}
-
 static void a_rename_that_the_kernel_dropped_is_found(void **state)
 {
 	struct world *w = *state;
@@ -100,7 +88,7 @@ static void a_rename_that_the_kernel_dropped_is_found(void **state)
 	world_mkdir(w, "old/below");
 	upload(w, "old/below/one.txt");
 	world_signal(w, SIGSTOP);
-	overflow(w);
+	world_overflow(w);
 	rename_in_spool(w, "old", "new", 0);
 	world_mkdir(w, "old");
 	world_write(w, "new/two.txt", "two");

@@ -146,6 +146,7 @@ void world_launch(struct world *w)
 
 	assert_int_equal(w->pid, 0);
 	w->ready = w->stopping = w->died = false;
+	w->watchdogs = 0;
 	w->pid = spawn(w, &none, &w->pidfd);
 }
 
@@ -194,6 +195,8 @@ static void take_notice(struct world *w, char *message)
 			w->ready = true;
 		else if (streq(line, "STOPPING=1"))
 			w->stopping = true;
+		else if (streq(line, "WATCHDOG=1"))
+			w->watchdogs++;
 		else if (startswith(line, "STATUS="))
 			(void)replace_string(&w->status_text, line + STRLEN("STATUS="));
 	}
@@ -246,10 +249,10 @@ static bool is_over(struct world *w, usec_t deadline)
 	return w->pid == 0 || clock_monotonic() >= deadline;
 }
 
-bool world_until(struct world *w, const char *path,
-		 bool (*holds)(struct world *w, const void *what), const void *what)
+static bool until(struct world *w, const char *path, usec_t timeout,
+		  bool (*holds)(struct world *w, const void *what), const void *what)
 {
-	usec_t deadline = usec_add(clock_monotonic(), world_patience());
+	usec_t deadline = usec_add(clock_monotonic(), timeout);
 	_cleanup_close_ int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
 	assert_true(inotify >= 0);
@@ -276,6 +279,12 @@ bool world_until(struct world *w, const char *path,
 			w->died = true;
 		}
 	}
+}
+
+bool world_until(struct world *w, const char *path,
+		 bool (*holds)(struct world *w, const void *what), const void *what)
+{
+	return until(w, path, world_patience(), holds, what);
 }
 
 static bool has_ended(struct world *w, const void *what)
@@ -315,6 +324,16 @@ void world_wait_status(struct world *w, const char *text)
 	if (!world_until(w, NULL, has_status, text))
 		fail_msg("no STATUS= had \"%s\"; the last: %s", text,
 			 w->status_text ? w->status_text : "(none)");
+}
+
+static bool has_beaten(struct world *w, const void *what)
+{
+	return w->watchdogs >= *(const size_t *)what;
+}
+
+bool world_wait_watchdog(struct world *w, size_t n, usec_t timeout)
+{
+	return until(w, NULL, timeout, has_beaten, &n);
 }
 
 const char *world_status(struct world *w)

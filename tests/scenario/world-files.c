@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include <json-c/json_tokener.h>
@@ -80,6 +81,21 @@ void world_drop_bytes(struct world *w, const char *name, const void *bytes, size
 void world_drop(struct world *w, const char *name, const char *text)
 {
 	world_drop_bytes(w, name, text, strlen(text));
+}
+
+static void number_name(char buffer[static NAME_MAX + 1], int i)
+{
+	(void)snprintf(buffer, NAME_MAX + 1, "f%d.txt", i);
+}
+
+void world_drop_many(struct world *w, int count)
+{
+	char name[NAME_MAX + 1];
+
+	for (int i = 0; i < count; i++) {
+		number_name(name, i);
+		world_drop(w, name, name);
+	}
 }
 
 static uint64_t scramble(uint64_t n)
@@ -382,6 +398,17 @@ void world_assert_uploaded(struct world *w, const char *name)
 	const char *slash = strrchr(name, '/');
 
 	world_assert_uploaded_as(w, name, slash ? slash + 1 : name);
+}
+
+void world_assert_many_uploaded(struct world *w, int count)
+{
+	char name[NAME_MAX + 1];
+
+	for (int i = 0; i < count; i++) {
+		number_name(name, i);
+		world_wait_uploaded(w, name);
+		world_assert_uploaded(w, name);
+	}
 }
 
 /* ---- the log ---- */

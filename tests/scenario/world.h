@@ -72,6 +72,7 @@ struct world {
 	int status;	      /* as waitpid() has it, of the last that ended */
 	bool ready, stopping; /* what the agent has notified */
 	char *status_text;    /* its last STATUS= or NULL */
+	size_t watchdogs;     /* how often it has sent WATCHDOG=1 */
 	size_t log_mark;      /* the log before this byte is not looked at */
 	bool passed;
 };
@@ -107,6 +108,9 @@ int world_run(struct world *w, const char *command, ...) __attribute__((__sentin
 char *world_output(struct world *w);
 /* The most memory that the agent has held so far, in bytes (VmHWM). */
 uint64_t world_rss_peak(struct world *w);
+/* Waits until it has sent WATCHDOG=1 @n times since it was launched. False: @timeout
+ * passed, or it ended. */
+bool world_wait_watchdog(struct world *w, size_t n, usec_t timeout);
 /* Its last STATUS=, or NULL. Valid until the next wait. */
 const char *world_status(struct world *w);
 void world_wait_status(struct world *w, const char *text);
@@ -123,6 +127,8 @@ void world_drop_bytes(struct world *w, const char *name, const void *bytes,
 void world_drop_random(struct world *w, const char *name, uint64_t size, unsigned seed);
 /* Opened, written and closed in place; what was there is cut off first. */
 void world_write(struct world *w, const char *name, const char *text);
+/* Files f0.txt, f1.txt, ... up to @count, dropped, each with its name as its text. */
+void world_drop_many(struct world *w, int count);
 /* A new mtime, same bytes. */
 void world_touch(struct world *w, const char *name);
 void world_remove(struct world *w, const char *name);
@@ -154,6 +160,8 @@ int64_t world_number(struct json_object *object, const char *key);
 /* Sidecar, file and what the service holds agree: id, name, size, contentType, modified,
  * and each byte. There is no error sidecar. */
 void world_assert_uploaded(struct world *w, const char *name);
+/* Waits for the files of world_drop_many() and asserts the same of each. */
+void world_assert_many_uploaded(struct world *w, int count);
 /* The same, where the service is to know the file by another name. */
 void world_assert_uploaded_as(struct world *w, const char *name, const char *known_as);
 
@@ -163,6 +171,20 @@ void world_wait_log(struct world *w, const char *text);
 size_t world_count_log(struct world *w, const char *text);
 /* From now on the two above look only at what comes. */
 void world_mark_log(struct world *w);
+
+/* ---- trouble ---- */
+
+/* More events in the spool than fit into the kernel's queue. For an agent that is stopped
+ * by SIGSTOP. */
+void world_overflow(struct world *w);
+/* From now on this process may mount file systems, where nobody else sees them. Before
+ * world_start(): it must have but one thread. */
+void world_own_mounts(void);
+/* The directory @path becomes a disk of 1 MiB of its own, until world_unmount(). */
+void world_mount(const char *path);
+void world_unmount(const char *path);
+/* Takes all room of the disk that @path, which must not be there, is to be on. */
+void world_fill_disk(const char *path);
 
 /* How long one wait may take. For the waits of service.h. */
 usec_t world_patience(void);
