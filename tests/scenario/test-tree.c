@@ -13,14 +13,6 @@
 
 static const struct world_options recursive = { .recursive = true };
 
-static void rename_in_spool(struct world *w, const char *from, const char *to,
-			    unsigned flags)
-{
-	_cleanup_free_ char *old = world_path(w, from), *new = world_path(w, to);
-
-	assert_int_equal(renameat2(AT_FDCWD, old, AT_FDCWD, new, flags), 0);
-}
-
 static void upload(struct world *w, const char *name)
 {
 	world_write(w, name, name);
@@ -39,7 +31,7 @@ static void a_directory_renamed_over_an_empty_one_is_watched(void **state)
 	world_remove(w, "new/first.txt");
 	world_remove(w, "new/first.txt.asset.json");
 	upload(w, "old/second.txt");
-	rename_in_spool(w, "old", "new", 0);
+	world_rename(w, "old", "new", 0);
 	upload(w, "new/third.txt");
 	assert_int_equal(service_asset_count(w->service), 3);
 	world_stop(w);
@@ -54,7 +46,7 @@ static void two_directories_that_change_places_are_both_watched(void **state)
 	world_mkdir(w, "b");
 	upload(w, "a/one.txt");
 	upload(w, "b/two.txt");
-	rename_in_spool(w, "a", "b", RENAME_EXCHANGE);
+	world_rename(w, "a", "b", RENAME_EXCHANGE);
 	upload(w, "a/three.txt");
 	upload(w, "b/four.txt");
 	assert_int_equal(service_asset_count(w->service), 4);
@@ -70,8 +62,8 @@ static void a_directory_that_went_and_came_back_is_watched(void **state)
 	world_mkdir(w, "here/below");
 	upload(w, "here/below/one.txt");
 	world_signal(w, SIGSTOP);
-	rename_in_spool(w, "here", "there", 0);
-	rename_in_spool(w, "there", "here", 0);
+	world_rename(w, "here", "there", 0);
+	world_rename(w, "there", "here", 0);
 	world_signal(w, SIGCONT);
 	upload(w, "here/two.txt");
 	upload(w, "here/below/three.txt");
@@ -89,7 +81,7 @@ static void a_rename_that_the_kernel_dropped_is_found(void **state)
 	upload(w, "old/below/one.txt");
 	world_signal(w, SIGSTOP);
 	world_overflow(w);
-	rename_in_spool(w, "old", "new", 0);
+	world_rename(w, "old", "new", 0);
 	world_mkdir(w, "old");
 	world_write(w, "new/two.txt", "two");
 	world_signal(w, SIGCONT);
@@ -104,14 +96,11 @@ static void a_directory_that_may_not_be_read_is_told_once_and_taken_when_it_may(
 	void **state)
 {
 	static const struct world_options options = { .recursive = true,
+						      .powerless = true,
 						      .no_agent = true };
 	struct world *w = *state;
 	_cleanup_free_ char *path = NULL;
 
-	/* Without its capabilities, root is forbidden what others are. */
-	if (geteuid() == 0)
-		setenv("ASSET_AGENT_WRAPPER",
-		       "setpriv --bounding-set=-all --inh-caps=-all", 1);
 	world_start(w, &options);
 	path = world_path(w, "closed");
 	world_mkdir(w, "closed");
@@ -126,7 +115,6 @@ static void a_directory_that_may_not_be_read_is_told_once_and_taken_when_it_may(
 	world_wait_uploaded(w, "closed/in.txt");
 	assert_int_equal(world_count_log(w, "can't be read"), 1);
 	world_stop(w);
-	unsetenv("ASSET_AGENT_WRAPPER");
 }
 
 static void polling_follows_a_directory_whose_files_wait(void **state)
@@ -147,7 +135,7 @@ static void polling_follows_a_directory_whose_files_wait(void **state)
 	world_write(w, "old/one.txt", "one");
 	world_write(w, "old/two.txt", "two");
 	assert_true(service_wait_count(w->service, ENDPOINT_CREATE, 2, world_patience()));
-	rename_in_spool(w, "old", "new", 0);
+	world_rename(w, "old", "new", 0);
 	assert_true(service_wait_count(w->service, ENDPOINT_CREATE, 6, world_patience()));
 	service_clear_faults(w->service);
 	world_wait_uploaded(w, "new/one.txt");

@@ -150,6 +150,21 @@ void world_remove(struct world *w, const char *name)
 	assert_int_equal(unlink(path), 0);
 }
 
+void world_rename(struct world *w, const char *from, const char *to, unsigned flags)
+{
+	_cleanup_free_ char *old = world_path(w, from), *new = world_path(w, to);
+
+	if (renameat2(AT_FDCWD, old, AT_FDCWD, new, flags) < 0)
+		fail_msg("%s -> %s: %s", old, new, strerror(errno));
+}
+
+void world_chmod(struct world *w, const char *name, mode_t mode)
+{
+	_cleanup_free_ char *path = world_path(w, name);
+
+	assert_int_equal(chmod(path, mode), 0);
+}
+
 void world_mkdir(struct world *w, const char *name)
 {
 	_cleanup_free_ char *path = world_path(w, name);

@@ -154,6 +154,7 @@ void world_start(struct world *w, const struct world_options *options)
 	assert_int_equal(service_start(&options->service, &w->service), 0);
 	make_config(w, options);
 	world_make_environment(w, options->environment);
+	w->powerless = options->powerless;
 	if (options->no_agent)
 		return;
 	world_launch(w);

@@ -52,8 +52,9 @@ struct world_options {
 	const char *config; /* this text instead of the fixture's whole configuration */
 	const char *const *environment; /* "NAME=value" ..., NULL */
 	bool recursive;
-	bool no_agent; /* only make the world: world_run() or world_launch() follow */
-	bool no_ready; /* do not wait for READY=1 */
+	bool powerless; /* forbidden what others are, even where root runs the tests */
+	bool no_agent;	/* only make the world: world_run() or world_launch() follow */
+	bool no_ready;	/* do not wait for READY=1 */
 };
 
 struct world {
@@ -65,6 +66,7 @@ struct world {
 	char *log;			/* ROOT/log: standard error of all runs */
 	char *output;			/* ROOT/output: standard output of the last */
 	char **environment;
+	bool powerless;
 	struct service *service;
 	pid_t pid;	      /* of the agent; 0: does not run */
 	int pidfd, notify;    /* or -1 */
@@ -132,6 +134,9 @@ void world_drop_many(struct world *w, int count);
 /* A new mtime, same bytes. */
 void world_touch(struct world *w, const char *name);
 void world_remove(struct world *w, const char *name);
+/* @flags are those of renameat2(2). */
+void world_rename(struct world *w, const char *from, const char *to, unsigned flags);
+void world_chmod(struct world *w, const char *name, mode_t mode);
 void world_mkdir(struct world *w, const char *name);
 bool world_exists(const struct world *w, const char *name);
 /* The whole file, NUL-terminated. The caller frees it. */
