@@ -104,17 +104,20 @@ static int need_transfer(struct file *file)
 
 /* ---- candidates ---- */
 
-/* The row speaks of the content that is there now. */
-static bool row_is_current(const struct file *file, const struct ledger_row *row)
+/* 1: the file is still the one of that @identity, 0: it is another now, or a negative
+ * errno. */
+static int is_still(const struct file *file, const struct fs_identity *identity)
 {
 	struct fs_identity now;
 	struct stat st;
 	int fd = spool_directory_fd(file->directory);
 
-	if (fd < 0 || fstatat(fd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return false;
+	if (fd < 0)
+		return fd;
+	if (fstatat(fd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
 	now = fs_identity_of(&st);
-	return fs_identity_equal(&now, &row->identity);
+	return fs_identity_equal(&now, identity);
 }
 
 /* A file that failed before and is not kept in mind comes back with its attempts. Returns
@@ -130,7 +133,7 @@ static usec_t recall(struct uploader *u, struct file *file)
 				spool_directory_path(file->directory), file->name,
 				&row) != 1)
 		return 0;
-	if (!row_is_current(file, &row)) {
+	if (is_still(file, &row.identity) != 1) {
 		(void)ledger_drop(u->services->ledger, row.serial);
 		return 0;
 	}
@@ -162,10 +165,7 @@ static void stir(struct uploader *u, struct file *file, usec_t at)
 	case ITEM_MOVING: file->item.stirred = true; break;
 	case ITEM_WAITING:
 		/* A touch of what did not change is no reason to hurry a retry. */
-		if (!file->transfer ||
-		    !row_is_current(file,
-				    &(struct ledger_row){
-					    .identity = file->transfer->identity })) {
+		if (!file->transfer || is_still(file, &file->transfer->identity) != 1) {
 			file->item.attempts = 0;
 			if (file->transfer)
 				file->transfer->attempts = 0;
@@ -270,11 +270,22 @@ static void on_later(struct uploader *u, struct file *file)
 	wait_in_mind(u, file, ITEM_SETTLING, at);
 }
 
+/* Whether it has to be looked at again now that it came to an end. Besides events that
+ * came meanwhile, what is there has the last word: a file may have changed while it
+ * waited for its sidecar, and truncate(2) gives no event that we wait for. */
+static bool is_to_look_at(const struct file *file, enum transfer_end how)
+{
+	if (file->item.stirred)
+		return true;
+	return (how == TRANSFER_DONE || how == TRANSFER_GAVE_UP) &&
+	       is_still(file, &file->transfer->identity) == 0;
+}
+
 static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 {
 	struct uploader *u = userdata;
 	struct file *file = t->owner;
-	bool stirred = file->item.stirred;
+	bool again = is_to_look_at(file, how);
 
 	LIST_REMOVE(file, moving);
 	file->item.stirred = false;
@@ -297,11 +308,10 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 		return;
 	case TRANSFER_FAILED: wait_in_mind(u, file, ITEM_WAITING, t->again_at); return;
 	}
-	if (!stirred) {
+	if (!again) {
 		forget(u, file);
 		return;
 	}
-	/* What happened meanwhile may have made it due once more. */
 	transfer_free(file->transfer);
 	file->transfer = NULL;
 	file->glimpse = (struct intake_glimpse){};

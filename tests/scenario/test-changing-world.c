@@ -1,0 +1,457 @@
+/*
+ * Files and directories that change under the agent's hands.
+ *
+ * The first part is a matrix: each way in which a file can change, at each moment of its
+ * way, for each AfterUpload=. The moments are held, never slept for: the service holds
+ * requests, a lock the ledger, an obstacle the sidecar.
+ */
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "fs.h"
+#include "macro.h"
+#include "world.h"
+
+#define PIECE	     "replaced by this piece"
+#define LARGE	     ((uint64_t)6 << 20) /* more than the sockets between take in */
+#define IN_MID_BODY  ((uint64_t)64 << 10)
+#define RENAMED_NAME "renamed-at-last.bin"
+
+DEFINE_CLEANUP(struct json_object *, json_freep, json_object_put)
+
+/* ---- copies of what the service must have in the end, outside of the spool ---- */
+
+static char *wanted_path(const struct world *w, const char *name)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/wanted-%s", w->root, name) > 0);
+	return path;
+}
+
+static void want(struct world *w, const char *name, const char *as)
+{
+	_cleanup_free_ char *from = world_path(w, name), *to = wanted_path(w, as);
+	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	size_t length;
+
+	assert_int_equal(fs_read_file(AT_FDCWD, from, SIZE_MAX / 2, &text, &length), 0);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, length), length);
+}
+
+/* ---- the ways to change ---- */
+
+static int open_file(struct world *w, const char *name, int flags)
+{
+	_cleanup_free_ char *path = world_path(w, name);
+	int fd = open(path, flags | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void append(struct world *w, const char *name)
+{
+	_cleanup_close_ int fd = open_file(w, name, O_WRONLY | O_APPEND);
+
+	assert_int_equal(write(fd, PIECE, STRLEN(PIECE)), STRLEN(PIECE));
+	want(w, name, name);
+}
+
+/* By its path, which gives no event that anybody could wait for. */
+static void cut_off(struct world *w, const char *name)
+{
+	_cleanup_free_ char *path = world_path(w, name);
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, st.st_size / 2), 0);
+	want(w, name, name);
+}
+
+static void replace(struct world *w, const char *name)
+{
+	world_drop(w, name, PIECE);
+	want(w, name, name);
+}
+
+static void rewrite(struct world *w, const char *name)
+{
+	_cleanup_close_ int fd = open_file(w, name, O_WRONLY);
+
+	assert_int_equal(pwrite(fd, PIECE, STRLEN(PIECE), 0), STRLEN(PIECE));
+	want(w, name, name);
+}
+
+static void rename_it(struct world *w, const char *name)
+{
+	want(w, name, name);
+	want(w, name, RENAMED_NAME);
+	world_rename(w, name, RENAMED_NAME, 0);
+}
+
+static void delete (struct world *w, const char *name)
+{
+	want(w, name, name);
+	world_remove(w, name);
+}
+
+static void replace_by_directory(struct world *w, const char *name)
+{
+	delete (w, name);
+	world_mkdir(w, name);
+}
+
+static void forbid(struct world *w, const char *name)
+{
+	want(w, name, name);
+	world_chmod(w, name, 0);
+}
+
+static const struct change {
+	const char *name;
+	void (*make)(struct world *w, const char *name);
+	const char *becomes; /* the name of what must be uploaded then; NULL: none */
+} changes[] = {
+	{ "appended.bin", append, "appended.bin" },
+	{ "truncated.bin", cut_off, "truncated.bin" },
+	{ "replaced.bin", replace, "replaced.bin" },
+	{ "rewritten.bin", rewrite, "rewritten.bin" },
+	{ "renamed.bin", rename_it, RENAMED_NAME },
+	{ "deleted.bin", delete, NULL },
+	{ "directory.bin", replace_by_directory, NULL },
+	{ "forbidden.bin", forbid, "forbidden.bin" },
+};
+
+enum { CHANGES = ARRAY_SIZE(changes) };
+
+/* ---- the moments ---- */
+
+static void drop_all(struct world *w, uint64_t size)
+{
+	for (unsigned i = 0; i < CHANGES; i++)
+		world_drop_random(w, changes[i].name, size, i);
+}
+
+/* Each traces that it has come to @step. */
+static void wait_for_step(struct world *w, const char *step)
+{
+	for (size_t i = 0; i < CHANGES; i++) {
+		_cleanup_free_ char *text = NULL;
+
+		assert_true(asprintf(&text, "%s: %s", changes[i].name, step) > 0);
+		world_wait_log(w, text);
+	}
+}
+
+static void hold(struct world *w, enum endpoint endpoint, enum fault_phase phase,
+		 unsigned times)
+{
+	service_fault(w->service, &(struct fault){ .endpoint = endpoint,
+						   .times = times,
+						   .phase = phase,
+						   .bytes = IN_MID_BODY,
+						   .action = FAULT_STALL });
+}
+
+static void wait_held(struct world *w, size_t n)
+{
+	assert_true(service_wait_held(w->service, n, world_patience()));
+}
+
+static void let_go(struct world *w)
+{
+	service_clear_faults(w->service);
+	service_release(w->service);
+}
+
+static void reach_queue(struct world *w)
+{
+	hold(w, ENDPOINT_CREATE, FAULT_AT_ANSWER, 1);
+	world_drop(w, "first.txt", "has the only slot");
+	wait_held(w, 1);
+	drop_all(w, 1000);
+	wait_for_step(w, "settling -> ready");
+}
+
+static void reach_question(struct world *w)
+{
+	hold(w, ENDPOINT_CREATE, FAULT_AT_ANSWER, 0);
+	drop_all(w, 1000);
+	wait_held(w, CHANGES);
+}
+
+static void reach_body(struct world *w)
+{
+	hold(w, ENDPOINT_UPLOAD, FAULT_IN_BODY, 0);
+	drop_all(w, LARGE);
+	wait_held(w, CHANGES);
+}
+
+static void reach_answer(struct world *w)
+{
+	hold(w, ENDPOINT_UPLOAD, FAULT_AT_ANSWER, 0);
+	drop_all(w, 1000);
+	wait_held(w, CHANGES);
+}
+
+static sqlite3 *ledger; /* the test's own connection, while it has the lock */
+
+static void execute(const char *sql)
+{
+	assert_int_equal(sqlite3_exec(ledger, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* While somebody else has the ledger's lock, nothing can be recorded. */
+static void reach_record(struct world *w)
+{
+	_cleanup_free_ char *path = NULL;
+
+	reach_answer(w);
+	assert_true(asprintf(&path, "%s/ledger.db", w->state) > 0);
+	assert_int_equal(sqlite3_open_v2(path, &ledger, SQLITE_OPEN_READWRITE, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_busy_timeout(ledger, 10000), SQLITE_OK);
+	execute("BEGIN IMMEDIATE");
+	let_go(w);
+	wait_for_step(w, "send -> record the upload");
+}
+
+static void leave_record(struct world *w)
+{
+	(void)w;
+	execute("ROLLBACK");
+	assert_int_equal(sqlite3_close(take_ptr(ledger)), SQLITE_OK);
+}
+
+static void sidecar_of(char buffer[static 64], const char *name)
+{
+	(void)snprintf(buffer, 64, "%s.asset.json", name);
+}
+
+/* A directory in its place keeps a sidecar from being written; where files are moved
+ * before that, a file in the place of their directory does. */
+static void reach_sidecar(struct world *w)
+{
+	_cleanup_free_ char *done = NULL;
+	char sidecar[64];
+
+	reach_answer(w);
+	assert_true(asprintf(&done, "%s/done", w->root) > 0);
+	world_write(w, done, "in the way");
+	for (size_t i = 0; i < CHANGES; i++) {
+		sidecar_of(sidecar, changes[i].name);
+		world_mkdir(w, sidecar);
+	}
+	let_go(w);
+	wait_for_step(w, "record the upload -> dispose");
+	world_wait_log(w, "Could not write the sidecar of");
+}
+
+static void leave_sidecar(struct world *w)
+{
+	_cleanup_free_ char *done = NULL;
+	char sidecar[64];
+
+	assert_true(asprintf(&done, "%s/done", w->root) > 0);
+	world_remove(w, done);
+	for (size_t i = 0; i < CHANGES; i++) {
+		_cleanup_free_ char *path = NULL;
+
+		sidecar_of(sidecar, changes[i].name);
+		path = world_path(w, sidecar);
+		assert_int_equal(rmdir(path), 0);
+	}
+}
+
+enum moment { QUEUED, ASKED, SENT_IN_PART, SENT, RECORDED };
+
+static const struct {
+	void (*reach)(struct world *w);
+	void (*leave)(struct world *w);
+	const char *upload;
+} moments[] = {
+	[QUEUED] = { reach_queue, let_go, "MaxConcurrent=1\n" },
+	[ASKED] = { reach_question, let_go, NULL },
+	[SENT_IN_PART] = { reach_body, let_go, NULL },
+	[SENT] = { reach_record, leave_record, NULL },
+	[RECORDED] = { reach_sidecar, leave_sidecar, NULL },
+};
+
+/* ---- the ends ---- */
+
+enum end { KEPT, DELETED, MOVED };
+
+static char *done_path(const struct world *w, const char *name)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/done/%s", w->root, name) > 0);
+	return path;
+}
+
+/* The sidecar of @file speaks of an asset that has exactly the wanted content. */
+static void assert_sidecar_true(struct world *w, const char *file, const char *wanted)
+{
+	_cleanup_(json_freep) struct json_object *sidecar = world_sidecar(w, file);
+	_cleanup_free_ char *path = wanted_path(w, wanted);
+	const char *id = world_text(sidecar, "id");
+	struct service_asset asset;
+
+	assert_true(service_asset_by_id(w->service, id, &asset) && asset.complete);
+	assert_int_equal(world_number(sidecar, "size"), asset.size);
+	if (service_same_content(w->service, id, path) != 1)
+		fail_msg("the sidecar of %s speaks of another content", file);
+}
+
+static void assert_kept(struct world *w, const char *name)
+{
+	world_wait_uploaded(w, name);
+	world_assert_uploaded(w, name);
+	assert_sidecar_true(w, name, name);
+}
+
+static void assert_deleted(struct world *w, const char *name)
+{
+	world_wait_gone(w, name);
+	assert_false(world_has_error_sidecar(w, name));
+	assert_sidecar_true(w, name, name);
+}
+
+static void assert_moved(struct world *w, const char *name)
+{
+	_cleanup_free_ char *done = done_path(w, name);
+
+	world_wait_gone(w, name);
+	world_wait_uploaded(w, done);
+	world_assert_uploaded_as(w, done, name);
+	assert_sidecar_true(w, done, name);
+	assert_false(world_has_sidecar(w, name));
+}
+
+static const struct {
+	const char *spool;
+	void (*assert_arrived)(struct world *w, const char *name);
+} ends[] = {
+	[KEPT] = { NULL, assert_kept },
+	[DELETED] = { "AfterUpload=delete\n", assert_deleted },
+	[MOVED] = { "AfterUpload=move\nDoneDirectory=@ROOT@/done\n", assert_moved },
+};
+
+/* ---- the matrix ---- */
+
+static const struct cell {
+	const char *name;
+	enum moment moment;
+	enum end end;
+} cells[] = {
+	{ "files_that_change_while_queued_are_kept_and_receipted", QUEUED, KEPT },
+	{ "files_that_change_while_queued_are_deleted_once_uploaded", QUEUED, DELETED },
+	{ "files_that_change_while_queued_are_moved_once_uploaded", QUEUED, MOVED },
+	{ "files_that_change_while_asked_for_are_kept_and_receipted", ASKED, KEPT },
+	{ "files_that_change_while_asked_for_are_deleted_once_uploaded", ASKED, DELETED },
+	{ "files_that_change_while_asked_for_are_moved_once_uploaded", ASKED, MOVED },
+	{ "files_that_change_in_mid_body_are_kept_and_receipted", SENT_IN_PART, KEPT },
+	{ "files_that_change_in_mid_body_are_deleted_once_uploaded", SENT_IN_PART,
+	  DELETED },
+	{ "files_that_change_in_mid_body_are_moved_once_uploaded", SENT_IN_PART, MOVED },
+	{ "files_that_change_once_sent_are_kept_and_receipted", SENT, KEPT },
+	{ "files_that_change_once_sent_are_deleted_once_uploaded", SENT, DELETED },
+	{ "files_that_change_once_sent_are_moved_once_uploaded", SENT, MOVED },
+	{ "files_that_change_once_recorded_are_kept_and_receipted", RECORDED, KEPT },
+	{ "files_that_change_once_recorded_are_deleted_once_uploaded", RECORDED,
+	  DELETED },
+	{ "files_that_change_once_recorded_are_moved_once_uploaded", RECORDED, MOVED },
+};
+
+static const struct cell *cell;
+
+static int setup_cell(void **state)
+{
+	cell = *state;
+	return world_setup(state);
+}
+
+/* Who may not read a file says so at once, and takes it when it is allowed and asked. */
+static void allow_again(struct world *w, const char *name)
+{
+	if (cell->moment == QUEUED) {
+		world_wait_error_sidecar(w, name);
+		world_chmod(w, name, 0640);
+		{
+			_cleanup_(json_freep) struct json_object *sidecar =
+				world_error_sidecar(w, name);
+
+			assert_string_equal(world_text(sidecar, "stage"), "spool");
+		}
+		assert_int_equal(service_assets_named(w->service, name), 0);
+		world_remove(w, "forbidden.bin.asset-error.json");
+	} else if (cell->end == KEPT) {
+		world_wait_uploaded(w, name);
+		world_chmod(w, name, 0640);
+	}
+}
+
+/* A name that is no file any more has no error, and no sidecar but that of what was
+ * uploaded. */
+static void assert_left_nothing_false(struct world *w, const char *name)
+{
+	assert_false(world_has_error_sidecar(w, name));
+	if (world_has_sidecar(w, name))
+		assert_sidecar_true(w, name, name);
+}
+
+static void every_change_is_seen(void **state)
+{
+	const struct world_options options = {
+		.powerless = true,
+		.upload = moments[cell->moment].upload,
+		.spool = ends[cell->end].spool,
+	};
+	struct world *w = *state;
+
+	world_start(w, &options);
+	moments[cell->moment].reach(w);
+	for (size_t i = 0; i < CHANGES; i++)
+		changes[i].make(w, changes[i].name);
+	moments[cell->moment].leave(w);
+	allow_again(w, "forbidden.bin");
+	for (size_t i = 0; i < CHANGES; i++)
+		if (changes[i].becomes)
+			ends[cell->end].assert_arrived(w, changes[i].becomes);
+	/* What is under way gets its end. */
+	world_signal(w, SIGTERM);
+	assert_int_equal(world_wait_exit(w), 0);
+	for (size_t i = 0; i < CHANGES; i++)
+		if (!streq(changes[i].becomes, changes[i].name))
+			assert_left_nothing_false(w, changes[i].name);
+	assert_false(world_exists(w, "deleted.bin"));
+	assert_false(world_exists(w, "renamed.bin"));
+	assert_true(world_exists(w, "directory.bin"));
+	world_stop(w);
+}
+
+int main(void)
+{
+	struct CMUnitTest tests[ARRAY_SIZE(cells)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cells); i++)
+		tests[i] = (struct CMUnitTest){
+			.name = cells[i].name,
+			.test_func = every_change_is_seen,
+			.setup_func = setup_cell,
+			.teardown_func = world_teardown,
+			.initial_state = (void *)&cells[i],
+		};
+	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
