@@ -27,7 +27,10 @@ usec_t usec_from_timespec(struct timespec t)
 {
 	if (t.tv_sec < 0)
 		return 0;
-	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)(t.tv_nsec / NSEC_PER_USEC);
+	if ((usec_t)t.tv_sec > USEC_INFINITY / USEC_PER_SEC)
+		return USEC_INFINITY;
+	return usec_add((usec_t)t.tv_sec * USEC_PER_SEC,
+			(usec_t)(t.tv_nsec / NSEC_PER_USEC));
 }
 
 struct timespec usec_to_timespec(usec_t t)

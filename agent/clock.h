@@ -39,7 +39,7 @@ static inline usec_t usec_sub(usec_t a, usec_t b)
 	return a > b ? a - b : 0;
 }
 
-/* Instants before 1970 become 0. */
+/* Instants before 1970 become 0, those that usec_t can't count USEC_INFINITY. */
 usec_t usec_from_timespec(struct timespec t);
 struct timespec usec_to_timespec(usec_t t);
 

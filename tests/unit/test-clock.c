@@ -43,6 +43,11 @@ static void test_timespec(void **state)
 		{ { 1700000000, 123456789 }, UINT64_C(1700000000123456) },
 		{ { -1, 999999999 }, 0 },
 		{ { -1700000000, 0 }, 0 },
+		/* A file's time may be anywhere. */
+		{ { INT64_C(18446744073709), 0 }, UINT64_C(18446744073709000000) },
+		{ { INT64_C(18446744073709), 999999999 }, USEC_INFINITY },
+		{ { INT64_C(18446744073710), 0 }, USEC_INFINITY },
+		{ { INT64_MAX, 0 }, USEC_INFINITY },
 	};
 
 	(void)state;
