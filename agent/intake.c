@@ -13,6 +13,15 @@ static bool text_speaks_of(int dirfd, const char *sidecar, const struct stat *st
 	       sidecar_speaks_of(text, length, (uint64_t)st->st_size, st->st_mtim) == 1;
 }
 
+/* We gave the sidecar its file's mtime. Nobody can set a ctime, so a file whose inode has
+ * not changed since is the one that it was written for. */
+static bool is_stamped_for(const struct stat *side, const struct stat *st)
+{
+	return side->st_size > 0 && side->st_size <= (off_t)SIDECAR_SIZE_MAX &&
+	       fs_same_time(side->st_mtim, st->st_mtim) &&
+	       fs_before(st->st_ctim, side->st_ctim);
+}
+
 bool intake_is_current(int dirfd, const char *name, const struct stat *st)
 {
 	static const enum sidecar_kind kinds[] = { SIDECAR_DONE, SIDECAR_ERROR };
@@ -25,11 +34,7 @@ bool intake_is_current(int dirfd, const char *name, const struct stat *st)
 		    fstatat(dirfd, sidecar, &side, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(side.st_mode))
 			continue;
-		/* We gave the sidecar its file's mtime. Nobody can set a ctime, so a file
-		 * whose inode has not changed since is the one that it was written for.
-		 */
-		if (fs_same_time(side.st_mtim, st->st_mtim) &&
-		    fs_before(st->st_ctim, side.st_ctim))
+		if (is_stamped_for(&side, st))
 			return true;
 		if (text_speaks_of(dirfd, sidecar, st))
 			return true;
@@ -92,6 +97,13 @@ static enum intake is_whole(int fd, const struct intake_rules *rules,
 	return has_been_quiet(rules, glimpse, st, now) ? INTAKE_TAKEN : INTAKE_FRESH;
 }
 
+/* Files never fail so: when it was opened, the name led to a link, a socket or a device.
+ */
+static bool was_no_file(int error)
+{
+	return error == -ELOOP || error == -ENXIO || error == -ENODEV;
+}
+
 static enum intake open_failed(int dirfd, const char *name, int error,
 			       struct intake_file *ret)
 {
@@ -103,6 +115,8 @@ static enum intake open_failed(int dirfd, const char *name, int error,
 	if (intake_is_current(dirfd, name, &ret->st))
 		return INTAKE_CURRENT;
 	if (error == -EAGAIN) /* a write lease: a file server's client has it open */
+		return INTAKE_BUSY;
+	if (was_no_file(error)) /* and now it is one: what holds, the next look tells */
 		return INTAKE_BUSY;
 	ret->error = error;
 	return INTAKE_UNREADABLE;

@@ -1,4 +1,4 @@
-// wrap: fcntl64 clock_realtime
+// wrap: fcntl64 clock_realtime openat64
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,6 +36,19 @@ int __wrap_fcntl64(int fd, int command, long argument)
 	return __real_fcntl64(fd, command, argument);
 }
 
+static int open_error; /* 0: as it is */
+
+int __real_openat64(int dirfd, const char *name, int flags, mode_t mode);
+int __wrap_openat64(int dirfd, const char *name, int flags, mode_t mode);
+int __wrap_openat64(int dirfd, const char *name, int flags, mode_t mode)
+{
+	if (open_error && streq(name, "f")) {
+		errno = open_error;
+		return -1;
+	}
+	return __real_openat64(dirfd, name, flags, mode);
+}
+
 usec_t __real_clock_realtime(void);
 usec_t __wrap_clock_realtime(void);
 usec_t __wrap_clock_realtime(void)
@@ -47,6 +60,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	lease_error = 0;
+	open_error = 0;
 	ahead = 0;
 	frozen = 0;
 	return 0;
@@ -333,6 +347,28 @@ static void test_strange_sidecars(void **state)
 	assert_int_equal(take(s.fd, "f"), INTAKE_CURRENT);
 }
 
+/* The file's own mtime alone makes no sidecar. */
+static void test_stamped_sidecars(void **state)
+{
+	static const off_t sizes[] = { 0, SIDECAR_SIZE_MAX + 1, (off_t)1 << 30 };
+	_cleanup_scratch_ struct scratch s = scratch_make();
+	const char *sidecar = "f" SIDECAR_DONE_SUFFIX;
+
+	(void)state;
+	put_file(s.fd, "f", "12345");
+	set_modified(s.fd, "f", 1000, 5);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		_cleanup_close_ int fd = openat(s.fd, sidecar, O_WRONLY | O_CREAT, 0600);
+
+		assert_int_equal(ftruncate(fd, sizes[i]), 0);
+		do /* until the kernel's coarse clock ticks */
+			set_modified(s.fd, sidecar, 1000, 5);
+		while (!fs_before(stat_of(s.fd, "f").st_ctim,
+				  stat_of(s.fd, sidecar).st_ctim));
+		assert_int_equal(take(s.fd, "f"), INTAKE_TAKEN);
+	}
+}
+
 /* A name that leaves no room for a suffix has no sidecar; that is for others to refuse.
  */
 static void test_long_name(void **state)
@@ -380,6 +416,23 @@ static void test_not_a_file(void **state)
 			fail_msg("%s", names[i]);
 	assert_int_equal(take(devices, "null"), INTAKE_NOT_A_FILE);
 	close(listener);
+}
+
+/* A link, say, when it was opened, and a file when it was looked at: that is no reason to
+ * give the file up. */
+static void test_swapped_in(void **state)
+{
+	static const int errors[] = { ELOOP, ENXIO, ENODEV };
+	_cleanup_scratch_ struct scratch s = scratch_make();
+
+	(void)state;
+	put_file(s.fd, "f", "12345");
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		open_error = errors[i];
+		assert_int_equal(take(s.fd, "f"), INTAKE_BUSY);
+	}
+	open_error = 0;
+	assert_int_equal(take(s.fd, "f"), INTAKE_TAKEN);
 }
 
 /* As somebody who may not read it; a child, since there is no way back from setuid(). */
@@ -659,8 +712,10 @@ int main(void)
 		TEST(test_whose_sidecar),
 		TEST(test_torn_sidecar),
 		TEST(test_strange_sidecars),
+		TEST(test_stamped_sidecars),
 		TEST(test_long_name),
 		TEST(test_not_a_file),
+		TEST(test_swapped_in),
 		TEST(test_unreadable),
 		TEST(test_busy),
 		TEST(test_busy_and_quiet),
