@@ -32,7 +32,7 @@ struct agent {
 	uint64_t *orphans;
 	size_t orphan_count;
 	sd_event_source *status_source, *stop_source;
-	bool status_armed, stopping, gave_up;
+	bool status_armed, stopping, gave_up, broken;
 };
 
 /* ---- what people see ---- */
@@ -364,13 +364,28 @@ static int open_ledger(struct agent *agent)
 	return r;
 }
 
+/* To go on would be to forget. Whoever starts it again starts it with a ledger. */
+static void end_without_ledger(struct agent *agent, int error)
+{
+	agent->broken = true;
+	log_error(
+		"The ledger in %s %s. Ending, since nothing can be recorded any more; a new "
+		"start begins a new one.",
+		agent->config->state.directory,
+		error == -ESTALE ? "was deleted or replaced" : "is damaged");
+	(void)sd_event_exit(agent->event, 0);
+}
+
 static int on_ledger(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct agent *agent = userdata;
+	int error = ledger_broken(agent->ledger);
 
 	(void)source;
 	(void)fd;
 	(void)revents;
+	if (error < 0 && !agent->broken)
+		end_without_ledger(agent, error);
 	ledger_dispatch(agent->ledger);
 	return 0;
 }
@@ -602,7 +617,7 @@ static bool log_stopped(const struct agent *agent, struct uploader_stats stats)
 								   : "none waits",
 		  stats.moving > 0 ? "; what was on its way goes on at the next start"
 				   : "");
-	return agent->mode == AGENT_RUN || drained;
+	return !agent->broken && (agent->mode == AGENT_RUN || drained);
 }
 
 int agent_run(const struct config *config, enum agent_mode mode)

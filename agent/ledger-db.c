@@ -297,6 +297,12 @@ int ledger_db_set_aside(const char *path, usec_t now, char **ret)
 
 int ledger_db_begin(struct ledger_db *db)
 {
+	int moved = 0;
+
+	if (sqlite3_file_control(db->sqlite, NULL, SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		    SQLITE_OK &&
+	    moved)
+		return -ESTALE;
 	return step(db->statements[BEGIN]);
 }
 

@@ -37,6 +37,7 @@ struct shared {
 	struct devices devices; /* of what is queued */
 	struct ledger_ops ended;
 	uint64_t counts[4];
+	int broken;
 	bool stop;
 };
 
@@ -187,6 +188,12 @@ static int commit(struct ledger_thread *t, const struct ledger_ops *ops,
 	return r;
 }
 
+/* Errors that no trying again can mend. */
+static bool is_broken(int error)
+{
+	return error == -ESTALE || error == -EUCLEAN;
+}
+
 /* Tells the caller how it ended; @change counts only where it did well. */
 static void report(struct ledger_thread *t, struct ledger_ops *ended, int r,
 		   const int64_t change[4])
@@ -197,8 +204,10 @@ static void report(struct ledger_thread *t, struct ledger_ops *ended, int r,
 	for (size_t i = 1; r >= 0 && i < ARRAY_SIZE(t->shared.counts); i++)
 		t->shared.counts[i] += (uint64_t)change[i];
 	STAILQ_CONCAT(&t->shared.ended, ended);
+	if (is_broken(r))
+		t->shared.broken = r;
 	unlock(&t->shared);
-	if (any)
+	if (any || is_broken(r))
 		(void)eventfd_write(t->event_fd, 1);
 }
 
@@ -441,6 +450,16 @@ void ledger_thread_take(struct ledger_thread *thread, struct ledger_ops *ret)
 	lock(&thread->shared);
 	STAILQ_CONCAT(ret, &thread->shared.ended);
 	unlock(&thread->shared);
+}
+
+int ledger_thread_broken(struct ledger_thread *thread)
+{
+	int broken;
+
+	lock(&thread->shared);
+	broken = thread->shared.broken;
+	unlock(&thread->shared);
+	return broken;
 }
 
 void ledger_thread_counts(struct ledger_thread *thread, uint64_t counts[4])

@@ -58,5 +58,8 @@ int ledger_thread_fd(const struct ledger_thread *thread);
  * are the caller's to free. */
 void ledger_thread_take(struct ledger_thread *thread, struct ledger_ops *ret);
 
+/* As ledger_broken(). */
+int ledger_thread_broken(struct ledger_thread *thread);
+
 /* Rows of each state, as last committed and not finished. */
 void ledger_thread_counts(struct ledger_thread *thread, uint64_t counts[4]);

@@ -127,6 +127,11 @@ void ledger_dispatch(struct ledger *ledger)
 	}
 }
 
+int ledger_broken(const struct ledger *ledger)
+{
+	return ledger_thread_broken(ledger->thread);
+}
+
 void ledger_counts(const struct ledger *ledger, uint64_t counts[4])
 {
 	ledger_thread_counts(ledger->thread, counts);

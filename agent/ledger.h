@@ -68,9 +68,13 @@ void ledger_close(struct ledger *ledger);
 /* A number that no row has or had. */
 uint64_t ledger_serial(struct ledger *ledger);
 
-/* Readable when ledger_dispatch() has something to do. */
+/* Readable when ledger_dispatch() has something to do, or the ledger broke. */
 int ledger_fd(const struct ledger *ledger);
 void ledger_dispatch(struct ledger *ledger);
+
+/* 0, or why it takes nothing any more, which only opening it anew can mend: -ESTALE, its
+ * file was deleted or replaced; -EUCLEAN, it is damaged. */
+int ledger_broken(const struct ledger *ledger);
 
 /* Writes @row over the row of the same serial, if any. What it points to is copied.
  * @done may be NULL. 0: @done will be called once; -ENOMEM, or -ESHUTDOWN from a callback

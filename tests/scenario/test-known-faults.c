@@ -551,6 +551,25 @@ static void the_watchdog_is_fed_only_while_it_works(void **state)
 	world_stop(w);
 }
 
+/* mc#2971, where it can't go on: it must say so and end, for somebody to start it. */
+static void without_its_state_directory_it_says_so_and_ends(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &quick);
+	world_drop(w, "one.txt", "with a ledger");
+	world_wait_uploaded(w, "one.txt");
+	lose_state(w);
+	world_drop(w, "two.txt", "without");
+	assert_int_equal(world_wait_exit(w), 1);
+	assert_int_equal(world_count_log(w, "was deleted or replaced"), 1);
+	world_launch(w);
+	world_wait_uploaded(w, "two.txt");
+	world_assert_uploaded(w, "two.txt");
+	assert_int_equal(service_assets_named(w->service, "one.txt"), 1);
+	world_stop(w);
+}
+
 /* ---- full disks ---- */
 
 /* WALinuxAgent#808: a disk without room stopped it, and room did not set it going. */
@@ -608,6 +627,7 @@ int main(void)
 		scenario(a_ledger_torn_by_a_power_cut_keeps_nothing_from_its_receipt),
 		scenario(no_trouble_ends_it),
 		scenario(the_watchdog_is_fed_only_while_it_works),
+		scenario(without_its_state_directory_it_says_so_and_ends),
 		scenario(receipts_that_found_no_room_are_written_once_there_is),
 	};
 
