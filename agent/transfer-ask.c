@@ -6,6 +6,9 @@
 #include "transfer-finish.h"
 #include "transfer-send.h"
 
+/* A URL this near its end is as good as expired; less where it lives for seconds only. */
+#define URL_MARGIN (2 * USEC_PER_SEC)
+
 /* ---- record the grant ---- */
 
 static void on_grant_recorded(void *userdata, int error)
@@ -40,14 +43,18 @@ void transfer_record_grant(struct transfer *t)
 
 /* ---- ask ---- */
 
-/* The URL's end on our monotonic clock, from the service's own idea of now. */
+/* Until when the URL is used, on our monotonic clock, from the service's own idea of now.
+ */
 static usec_t expiry(const struct asset_grant *grant, const struct http_answer *answer)
 {
 	usec_t theirs = answer->date > 0 ? answer->date : clock_realtime();
+	usec_t life = usec_sub(grant->expires, theirs);
 
-	if (grant->expires == 0)
+	/* Nobody gives out what has expired: then it is the clocks that differ, and the
+	 * store is to judge. */
+	if (life == 0)
 		return USEC_INFINITY;
-	return usec_add(clock_monotonic(), usec_sub(grant->expires, theirs));
+	return usec_add(clock_monotonic(), life - MIN(life / 4, URL_MARGIN));
 }
 
 int transfer_read_url(struct transfer *t, char **ret_reason)

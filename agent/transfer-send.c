@@ -2,10 +2,6 @@
 #include "macro.h"
 #include "transfer-finish.h"
 
-#define URL_MARGIN \
-	(2 * USEC_PER_SEC) /* a URL this near its end is as good as expired \
-			    */
-
 static unsigned storage_of(const struct transfer *t)
 {
 	return health_storage(t->services->health, t->url.host);
@@ -90,7 +86,7 @@ void transfer_send(struct transfer *t)
 	};
 	int r;
 
-	if (usec_add(clock_monotonic(), URL_MARGIN) >= t->expires) {
+	if (clock_monotonic() >= t->expires) {
 		transfer_set_error(t, STAGE_UPLOAD, "the URL expired before its turn");
 		resign(t);
 		return;

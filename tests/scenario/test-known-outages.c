@@ -120,6 +120,29 @@ static void no_url_is_asked_for_before_there_is_a_slot(void **state)
 	world_stop(w);
 }
 
+/* flyte-sdk#1363, where a URL lives for a second only. */
+static void a_backlog_goes_through_by_urls_that_live_for_a_second(void **state)
+{
+	enum { FILES = 160 };
+	static const struct world_options options = {
+		.service = { .url_lifetime = USEC_PER_SEC, .kind = KIND_S3 },
+		.upload = "MaxConcurrent=4\n",
+		.no_agent = true,
+	};
+	static const struct fault slow = { .endpoint = ENDPOINT_UPLOAD,
+					   .delay = 40 * USEC_PER_MSEC };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	service_fault(w->service, &slow);
+	world_drop_many(w, FILES);
+	world_launch(w);
+	world_assert_many_uploaded(w, FILES);
+	assert_int_equal(service_asset_count(w->service), FILES);
+	assert_no_file_suffered(w);
+	world_stop(w);
+}
+
 /* ---- tokens ---- */
 
 static size_t count_authorized(struct world *w, enum endpoint endpoint)
@@ -280,6 +303,26 @@ static void clocks_far_apart_do_no_harm(void **state)
 	world_stop(w);
 }
 
+/* The same, where nothing tells what the service's clock says. */
+static void a_url_that_seems_to_be_expired_at_birth_is_tried(void **state)
+{
+	static const struct world_options options = { .service.no_date = true };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
+		char name[32];
+
+		service_set_clock_offset(w->service, offsets[i] * (int64_t)USEC_PER_SEC);
+		snprintf(name, sizeof(name), "undated%zu.txt", i);
+		world_drop(w, name, name);
+		world_wait_uploaded(w, name);
+		assert_int_equal(service_assets_named(w->service, name), 1);
+	}
+	assert_no_file_suffered(w);
+	world_stop(w);
+}
+
 /* ---- refusals ---- */
 
 enum fate { FATE_REFUSED, FATE_RETRIED, FATE_WAITS };
@@ -431,9 +474,11 @@ int main(void)
 		scenario(urls_that_expire_in_an_outage_are_replaced),
 		scenario(a_url_that_expires_under_way_is_not_tried_again),
 		scenario(no_url_is_asked_for_before_there_is_a_slot),
+		scenario(a_backlog_goes_through_by_urls_that_live_for_a_second),
 		scenario(the_token_goes_to_nobody_but_the_api),
 		scenario(tokens_that_run_out_in_a_long_run_cost_no_file_anything),
 		scenario(clocks_far_apart_do_no_harm),
+		scenario(a_url_that_seems_to_be_expired_at_birth_is_tried),
 		scenario(no_refusal_makes_a_file_silently_gone),
 		scenario(an_api_that_is_down_is_not_stormed),
 		scenario(a_storage_that_is_down_is_not_stormed),

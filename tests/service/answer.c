@@ -111,6 +111,8 @@ static void add_date(struct MHD_Response *response, struct service *service)
 	char text[64];
 	struct tm tm;
 
+	if (service->no_date)
+		return;
 	(void)gmtime_r(&now, &tm);
 	(void)strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	(void)MHD_add_response_header(response, "Date", text);

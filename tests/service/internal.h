@@ -84,7 +84,7 @@ struct service {
 	struct depot depot;
 	char *base_url, *token_url, *content_base;
 	char *client_id, *client_secret, *scope;
-	bool no_url_expiry, counts_only;
+	bool no_url_expiry, no_date, counts_only;
 	void (*received)(void *userdata, const struct service_asset *asset);
 	void *userdata;
 	uint16_t port;

@@ -95,9 +95,12 @@ static int make_names(struct service *service, const struct service_options *opt
 
 static struct MHD_Daemon *start_loop(struct service *service)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET |
-					MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC,
-				0, NULL, NULL, exchange_request, service,
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET |
+			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+
+	if (service->no_date)
+		flags |= MHD_USE_SUPPRESS_DATE_NO_CLOCK;
+	return MHD_start_daemon(flags, 0, NULL, NULL, exchange_request, service,
 				MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, service,
 				MHD_OPTION_NOTIFY_COMPLETED, exchange_end, service,
 				MHD_OPTION_NOTIFY_CONNECTION, porter_connection, service,
@@ -136,6 +139,7 @@ static struct service *service_new(const struct service_options *options)
 	service->url_lifetime = options->url_lifetime ? options->url_lifetime
 						      : USEC_PER_HOUR;
 	service->no_url_expiry = options->no_url_expiry;
+	service->no_date = options->no_date;
 	service->counts_only = options->counts_only;
 	service->received = options->received;
 	service->userdata = options->userdata;

@@ -80,6 +80,7 @@ struct service_options {
 				not said, and they live an hour */
 	usec_t url_lifetime; /* 0: an hour */
 	bool no_url_expiry;  /* say nothing of contentUrlExpiry */
+	bool no_date;	     /* send no Date header, as some gateways do */
 	const char
 		*content_base; /* in front of content URLs; NULL: http://127.0.0.1:PORT */
 	bool counts_only;      /* keep no details of requests: for very many */
