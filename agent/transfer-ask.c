@@ -117,7 +117,6 @@ static void reauthorize(struct transfer *t, usec_t retry_after)
 		transfer_ask(t);
 		return;
 	}
-	t->reauthed = false;
 	transfer_report_failure(t, HEALTH_AUTH, retry_after);
 	transfer_pause(t);
 }

@@ -143,7 +143,7 @@ void transfer_again(struct transfer *t)
 	usec_t wait;
 
 	t->attempts++;
-	t->resigned = t->reauthed = false;
+	t->resigned = false;
 	if (t->attempts >= config->retry.max_attempts) {
 		transfer_set_step(t, STEP_GIVE_UP);
 		transfer_give_up(t);

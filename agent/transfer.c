@@ -151,6 +151,7 @@ void transfer_start(struct transfer *t)
 
 	if (t->started == 0)
 		t->started = now;
+	t->reauthed = false;
 	t->probes = health_start(t->services->health, transfer_needs(t), now);
 	(void)sd_event_source_set_enabled(t->step_source, SD_EVENT_ONESHOT);
 }

@@ -243,6 +243,32 @@ static void tokens_that_run_out_in_a_long_run_cost_no_file_anything(void **state
 	world_stop(w);
 }
 
+/* The same, for a file that has waited through an outage with a renewed token. */
+static void a_token_revoked_during_an_outage_is_no_alarm(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &quick);
+	world_drop(w, "before.txt", "with the first token");
+	world_wait_uploaded(w, "before.txt");
+	service_revoke_tokens(w->service);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_CREATE,
+						   .skip = 1,
+						   .times = 1,
+						   .delay = USEC_PER_HOUR,
+						   .action = FAULT_ANSWER,
+						   .status = 503 });
+	world_drop(w, "renewed.txt", "with the second and third");
+	assert_true(service_wait_held(w->service, 1, world_patience()));
+	service_revoke_tokens(w->service);
+	service_release(w->service);
+	world_wait_uploaded(w, "renewed.txt");
+	assert_int_equal(service_answers(w->service, ENDPOINT_CREATE, 401), 2);
+	assert_int_equal(world_count_log(w, "Authorization fails"), 0);
+	assert_no_file_suffered(w);
+	world_stop(w);
+}
+
 /* ---- clocks ---- */
 
 static const int64_t offsets[] = { -30 * 24 * 3600LL, -3600, 3600, 30 * 24 * 3600LL };
@@ -477,6 +503,7 @@ int main(void)
 		scenario(a_backlog_goes_through_by_urls_that_live_for_a_second),
 		scenario(the_token_goes_to_nobody_but_the_api),
 		scenario(tokens_that_run_out_in_a_long_run_cost_no_file_anything),
+		scenario(a_token_revoked_during_an_outage_is_no_alarm),
 		scenario(clocks_far_apart_do_no_harm),
 		scenario(a_url_that_seems_to_be_expired_at_birth_is_tried),
 		scenario(no_refusal_makes_a_file_silently_gone),
