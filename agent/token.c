@@ -9,6 +9,7 @@
 
 #define SECRET_MAX	((size_t)16 * 1024) /* bytes of a file with a secret or a token */
 #define CREDENTIAL_NAME "client-secret"
+#define LIFETIME_MIN	USEC_PER_SEC
 
 TAILQ_HEAD(waiter_list, token_waiter);
 
@@ -36,6 +37,8 @@ static void adopt(struct token *token, struct oauth_token *fresh)
 {
 	usec_t now = clock_monotonic();
 
+	/* Whoever gives a token means it to be used. */
+	fresh->lifetime = MAX(fresh->lifetime, LIFETIME_MIN);
 	forget(token);
 	token->current = *fresh;
 	token->serial++;

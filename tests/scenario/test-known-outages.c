@@ -269,6 +269,34 @@ static void a_token_revoked_during_an_outage_is_no_alarm(void **state)
 	world_stop(w);
 }
 
+/* The same, by a token server that calls its tokens dead at birth: no endless asking. */
+static void a_token_that_is_said_to_live_for_no_time_is_used(void **state)
+{
+	enum { FILES = 50 };
+	static const struct world_options options = { .no_agent = true };
+	struct world *w = *state;
+	_cleanup_free_ char *token = NULL, *body = NULL;
+
+	world_start(w, &options);
+	token = service_issue_token(w->service);
+	assert_true(asprintf(&body,
+			     "{\"access_token\":\"%s\",\"token_type\":\"Bearer\","
+			     "\"expires_in\":0}",
+			     token) > 0);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_TOKEN,
+						   .action = FAULT_ANSWER,
+						   .status = 200,
+						   .body = body });
+	world_drop_many(w, FILES);
+	world_launch(w);
+	world_assert_many_uploaded(w, FILES);
+	/* One a second. */
+	assert_in_range(service_count(w->service, ENDPOINT_TOKEN), 1,
+			world_patience() / USEC_PER_SEC);
+	assert_no_file_suffered(w);
+	world_stop(w);
+}
+
 /* ---- clocks ---- */
 
 static const int64_t offsets[] = { -30 * 24 * 3600LL, -3600, 3600, 30 * 24 * 3600LL };
@@ -504,6 +532,7 @@ int main(void)
 		scenario(the_token_goes_to_nobody_but_the_api),
 		scenario(tokens_that_run_out_in_a_long_run_cost_no_file_anything),
 		scenario(a_token_revoked_during_an_outage_is_no_alarm),
+		scenario(a_token_that_is_said_to_live_for_no_time_is_used),
 		scenario(clocks_far_apart_do_no_harm),
 		scenario(a_url_that_seems_to_be_expired_at_birth_is_tried),
 		scenario(no_refusal_makes_a_file_silently_gone),
