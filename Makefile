@@ -53,7 +53,7 @@ override LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZ
 LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 TEST_CPPFLAGS := -Itests/service -Itests/scenario
-TEST_LIBS     := $(shell $(PKG_CONFIG) --libs cmocka libmicrohttpd 2>/dev/null)
+TEST_LIBS     := $(shell $(PKG_CONFIG) --libs cmocka libmicrohttpd gnutls 2>/dev/null)
 WORLD_OBJECTS   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/scenario/world*.c))
 SERVICE_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/service/main.c,$(wildcard tests/service/*.c)))
 
@@ -189,8 +189,8 @@ bench: deps-test ## measure against what a user would use instead
 
 DEBIAN_BUILD := gcc make pkg-config libcurl4-openssl-dev libjson-c-dev libsystemd-dev \
                 libsqlite3-dev
-DEBIAN_TEST  := $(DEBIAN_BUILD) clang libcmocka-dev libmicrohttpd-dev perl rsync curl jq \
-                inotify-tools libclang-rt-dev \
+DEBIAN_TEST  := $(DEBIAN_BUILD) clang libcmocka-dev libmicrohttpd-dev libgnutls28-dev perl \
+                rsync curl jq inotify-tools libclang-rt-dev \
                 systemd systemd-container procps
 
 deps: ## install what the build needs (apt), or name it

@@ -91,6 +91,11 @@ void world_start(struct world *w, const struct world_options *options);
  * saw no violation, and that the log and the status file hold no secret. */
 void world_stop(struct world *w);
 
+/* Gives this process, and all that it starts, a network of its own: loopback, these IPv4
+ * addresses on it, and @hosts for /etc/hosts. Before anything else, in main(): there must
+ * be one thread yet. Needs no rights. */
+void world_own_network(const char *const *addresses, const char *hosts);
+
 /* ---- the agent ---- */
 
 /* Starts the agent that does not run, and does not wait. */

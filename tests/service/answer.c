@@ -209,15 +209,19 @@ static int socket_of(const struct request *request)
 static void send_raw(struct request *request, int status, const char *bytes,
 		     size_t length)
 {
-	int fd = socket_of(request);
-
 	record_answer(&request->service->record, request->detail, request->endpoint,
 		      status);
 	request->answered = true;
 	/* A few hundred bytes fit into the buffer of a socket that has sent nothing yet.
 	 */
-	(void)!send(fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-	(void)shutdown(fd, SHUT_WR);
+	(void)!send(socket_of(request), bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void send_last(struct request *request, int status, const char *bytes,
+		      size_t length)
+{
+	send_raw(request, status, bytes, length);
+	(void)shutdown(socket_of(request), SHUT_WR);
 }
 
 void answer_truncated(struct request *request, const struct fault *fault)
@@ -237,15 +241,41 @@ void answer_truncated(struct request *request, const struct fault *fault)
 		text = NULL;
 		return;
 	}
-	send_raw(request, fault_status(fault), text, (size_t)length);
+	send_last(request, fault_status(fault), text, (size_t)length);
+}
+
+void answer_drip_first(struct request *request, const struct fault *fault)
+{
+	send_raw(request, 0, fault->body, strlen(fault->body));
+	request->drip = fault;
+	porter_hold(request, usec_add(clock_monotonic(), fault->pace));
+}
+
+bool answer_drip(struct request *request)
+{
+	const char *drip = request->drip->drip;
+	size_t length = strlen(drip), budget = request->drip->pace ? 1 : 1024 * 1024;
+	int fd = socket_of(request);
+
+	while (budget > 0) {
+		size_t at = request->dripped % length;
+		ssize_t n = send(fd, drip + at, MIN(length - at, budget),
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0)
+			return errno == EAGAIN;
+		request->dripped += (size_t)n;
+		budget -= (size_t)n;
+	}
+	return true;
 }
 
 void answer_garbage(struct request *request, const struct fault *fault)
 {
 	if (fault->body)
-		send_raw(request, 0, fault->body, strlen(fault->body));
+		send_last(request, 0, fault->body, strlen(fault->body));
 	else
-		send_raw(request, 0, garbage, sizeof(garbage));
+		send_last(request, 0, garbage, sizeof(garbage));
 }
 
 void answer_reset(struct request *request)

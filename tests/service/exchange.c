@@ -21,6 +21,7 @@ static enum meeting strike(struct request *request, const struct fault *fault)
 	case FAULT_CLOSE: return MEETING_GONE;
 	case FAULT_TRUNCATE: answer_truncated(request, fault); return MEETING_GONE;
 	case FAULT_GARBAGE: answer_garbage(request, fault); return MEETING_GONE;
+	case FAULT_DRIP: answer_drip_first(request, fault); return MEETING_HELD;
 	}
 	return MEETING_PAST;
 }

@@ -49,6 +49,8 @@ struct request {
 
 	const struct fault *fault; /* NULL: none, or done with */
 	bool delayed, stalled;
+	const struct fault *drip; /* that it gets from now on; or NULL */
+	size_t dripped;
 	TAILQ_ENTRY(request) entry; /* while held */
 	usec_t due;
 	bool dropped; /* the service stops */
@@ -73,6 +75,14 @@ struct peer {
 
 LIST_HEAD(peers, peer);
 
+/* The threads that serve connections of one kind. */
+struct loops {
+	struct service *service;
+	struct MHD_Daemon *daemons[SERVICE_LOOPS];
+	bool asks; /* for a client's certificate */
+	struct loops *older;
+};
+
 struct token {
 	char *text;
 	usec_t expires;
@@ -89,7 +99,6 @@ struct service {
 	void *userdata;
 	uint16_t port;
 
-	struct MHD_Daemon *loops[SERVICE_LOOPS];
 	pthread_t porter;
 	bool porter_runs;
 	int wake, listener;
@@ -104,6 +113,9 @@ struct service {
 	struct held held; /* by .due */
 	struct peers peers;
 	bool listening, stopping;
+	struct loops *loops; /* the first serves who comes now */
+	enum service_door door;
+	struct guest *guests; /* whom a closed door keeps waiting */
 };
 
 /* Real time by the service's clock. */
@@ -134,6 +146,10 @@ enum MHD_Result answer_send_fault(struct request *request, const struct fault *f
 void answer_truncated(struct request *request, const struct fault *fault);
 void answer_garbage(struct request *request, const struct fault *fault);
 void answer_reset(struct request *request);
+/* Sends .body, and holds the request, which gets its drip from now on. */
+void answer_drip_first(struct request *request, const struct fault *fault);
+/* The next bytes of its drip. False: the client has hung up. */
+bool answer_drip(struct request *request);
 
 /* ---- endpoint.c and upload.c: the answers to a whole request ---- */
 
@@ -157,6 +173,16 @@ enum MHD_Result exchange_request(void *userdata, struct MHD_Connection *connecti
 void exchange_end(void *userdata, struct MHD_Connection *connection, void **context,
 		  enum MHD_RequestTerminationCode code);
 
+/* ---- door.c: how connections are met ---- */
+
+/* 0 or a negative errno. */
+int door_set_tls(struct service *service, const struct service_tls *tls);
+/* Takes @fd, which is non-blocking; @turn spreads connections over the loops. */
+void door_admit(struct service *service, int fd, const struct sockaddr *address,
+		socklen_t length, unsigned turn);
+/* Ends all loops. Every connection must have gone on before. */
+void door_done(struct service *service);
+
 /* ---- porter.c: a thread that lets connections in and wakes requests that wait ---- */
 
 #define LISTEN_BACKLOG 1024
@@ -167,6 +193,6 @@ void porter_wake(struct service *service);
 void porter_hold(struct request *request, usec_t due);
 /* Resumes those that are due, or all when the service stops. Returns when the next is. */
 usec_t porter_resume(struct service *service, usec_t now);
-/* Called by MHD for connections that come and go. */
+/* Called by MHD for connections that come and go; @userdata is their loops. */
 void porter_connection(void *userdata, struct MHD_Connection *connection, void **context,
 		       enum MHD_ConnectionNotificationCode code);

@@ -1,3 +1,4 @@
+#include <gnutls/gnutls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -53,6 +54,21 @@ void porter_hold(struct request *request, usec_t due)
 		porter_wake(service);
 }
 
+/* Gives it a little more of its drip. False: it is to go on, since its client is gone. */
+static bool drip_on(struct service *service, struct request *request)
+{
+	usec_t pace = MAX(request->drip->pace, USEC_PER_MSEC);
+	bool lives = answer_drip(request);
+	HOLD(service);
+
+	request->dropped = !lives || service->stopping;
+	if (request->dropped)
+		return false;
+	request->due = usec_add(clock_monotonic(), pace);
+	(void)insert_held(service, request);
+	return true;
+}
+
 static struct request *take_due(struct service *service, usec_t now, usec_t *ret_next)
 {
 	struct request *request;
@@ -73,6 +89,8 @@ usec_t porter_resume(struct service *service, usec_t now)
 	usec_t next;
 
 	while ((request = take_due(service, now, &next))) {
+		if (request->drip && !request->dropped && drip_on(service, request))
+			continue;
 		record_held(&service->record, -1);
 		/* Not under the lock, for MHD has its own. */
 		MHD_resume_connection(request->connection);
@@ -94,13 +112,44 @@ void service_release(struct service *service)
 
 /* ---- connections ---- */
 
+/* As servers do it that know their trade: the client is told why, and has read it
+ * before its connection is gone. */
+static int verify_client(gnutls_session_t session)
+{
+	struct pollfd polled = { .fd = gnutls_transport_get_int(session),
+				 .events = POLLRDHUP };
+	unsigned status = 0, count = 0;
+
+	if (gnutls_certificate_get_peers(session, &count) &&
+	    gnutls_certificate_verify_peers2(session, &status) == 0 && status == 0)
+		return 0;
+	(void)gnutls_alert_send(session, GNUTLS_AL_FATAL,
+				count > 0 ? GNUTLS_A_UNKNOWN_CA
+					  : GNUTLS_A_CERTIFICATE_REQUIRED);
+	(void)poll(&polled, 1, 1000);
+	return -1;
+}
+
+/* MHD only asks for a certificate, and takes whatever comes. */
+static void demand_certificate(struct MHD_Connection *connection)
+{
+	gnutls_session_t session = MHD_get_connection_info(
+					   connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+					   ->tls_session;
+
+	gnutls_session_set_verify_function(session, verify_client);
+}
+
 void porter_connection(void *userdata, struct MHD_Connection *connection, void **context,
 		       enum MHD_ConnectionNotificationCode code)
 {
-	struct service *service = userdata;
+	struct loops *loops = userdata;
+	struct service *service = loops->service;
 	struct peer *peer = *context;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		if (loops->asks)
+			demand_certificate(connection);
 		peer = calloc(1, sizeof(*peer));
 		if (!peer)
 			return;
@@ -135,9 +184,7 @@ static void accept_all(struct service *service, unsigned *turn)
 		if (fd < 0)
 			return;
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-		/* It closes fd when it fails. */
-		(void)MHD_add_connection(service->loops[(*turn)++ % SERVICE_LOOPS], fd,
-					 (struct sockaddr *)&address, length);
+		door_admit(service, fd, (struct sockaddr *)&address, length, (*turn)++);
 	}
 }
 

@@ -6,6 +6,7 @@ static void rule_free(struct rule *rule)
 {
 	free((char *)rule->fault.body);
 	free((char *)rule->fault.headers);
+	free((char *)rule->fault.drip);
 	free(rule);
 }
 
@@ -22,6 +23,8 @@ static void check(const struct fault *fault)
 	assert(fault->endpoint < ENDPOINT_COUNT);
 	assert(fault->phase != FAULT_IN_BODY || fault->action == FAULT_STALL ||
 	       fault->action == FAULT_RESET || fault->action == FAULT_CONTINUE);
+	assert((fault->action == FAULT_DRIP) ==
+	       (fault->body && fault->drip && fault->drip[0]));
 	assert(fault->status == 0 || (fault->status >= 200 && fault->status <= 599));
 }
 
@@ -36,7 +39,9 @@ int script_add(struct script *script, const struct fault *fault)
 	rule->fault = *fault;
 	rule->fault.body = copy_string(fault->body);
 	rule->fault.headers = copy_string(fault->headers);
-	if (!rule->fault.body != !fault->body || !rule->fault.headers != !fault->headers)
+	rule->fault.drip = copy_string(fault->drip);
+	if (!rule->fault.body != !fault->body ||
+	    !rule->fault.headers != !fault->headers || !rule->fault.drip != !fault->drip)
 		return -ENOMEM;
 
 	rules = reallocarray(script->rules, script->count + 1, sizeof(struct rule *));

@@ -1,4 +1,4 @@
-#include <netinet/in.h>
+#include <arpa/inet.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -17,18 +17,16 @@ const char *request_header(const struct request *request, const char *name)
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-static int bind_port(uint16_t port, int *ret)
+static int bind_port(const char *host, uint16_t port, int *ret)
 {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
 	_cleanup_close_ int fd = socket(AF_INET,
 					SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
+	if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+		return -EINVAL;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
@@ -47,13 +45,24 @@ static int port_of(int fd, uint16_t *ret)
 	return 0;
 }
 
-static int open_listener(struct service *service, uint16_t port)
+static const char *or_else(const char *value, const char *otherwise)
 {
+	return value ? value : otherwise;
+}
+
+static const char *address_of(const struct service_options *options)
+{
+	return or_else(options->address, "127.0.0.1");
+}
+
+static int open_listener(struct service *service, const struct service_options *options)
+{
+	uint16_t port = options->port;
 	_cleanup_close_ int any = -1;
 	int r;
 
 	if (port == 0) {
-		r = bind_port(0, &any);
+		r = bind_port(address_of(options), 0, &any);
 		if (r == 0)
 			r = port_of(any, &port);
 		if (r < 0)
@@ -61,24 +70,35 @@ static int open_listener(struct service *service, uint16_t port)
 	}
 	/* A port that the kernel chose is given back when the listening ends; one that
 	 * was asked for is not. */
-	r = bind_port(port, &service->listener);
+	r = bind_port(address_of(options), port, &service->listener);
 	if (r < 0)
 		return r;
 	service->port = port;
 	return 0;
 }
 
-static const char *or_else(const char *value, const char *otherwise)
+/* With @PORT@ filled in. */
+static char *format_base(const struct service *service, const char *base)
 {
-	return value ? value : otherwise;
+	const char *at = strstr(base, "@PORT@");
+	char *text;
+
+	if (!at)
+		return strdup(base);
+	return asprintf(&text, "%.*s%u%s", (int)(at - base), base, service->port,
+			at + STRLEN("@PORT@")) < 0
+		       ? NULL
+		       : text;
 }
 
 static int make_names(struct service *service, const struct service_options *options)
 {
 	char host[64];
 
-	(void)snprintf(host, sizeof(host), "http://127.0.0.1:%u", service->port);
-	service->content_base = strdup(or_else(options->content_base, host));
+	(void)snprintf(host, sizeof(host), "%s://%s:%u", options->tls ? "https" : "http",
+		       address_of(options), service->port);
+	service->content_base = format_base(service,
+					    or_else(options->content_base, host));
 	service->client_id = strdup(or_else(options->client_id, SERVICE_CLIENT_ID));
 	service->client_secret = strdup(or_else(options->client_secret,
 						SERVICE_CLIENT_SECRET));
@@ -93,32 +113,10 @@ static int make_names(struct service *service, const struct service_options *opt
 		       : -ENOMEM;
 }
 
-static struct MHD_Daemon *start_loop(struct service *service)
+static int start_porter(struct service *service)
 {
-	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET |
-			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+	int r = -pthread_create(&service->porter, NULL, porter_run, service);
 
-	if (service->no_date)
-		flags |= MHD_USE_SUPPRESS_DATE_NO_CLOCK;
-	return MHD_start_daemon(flags, 0, NULL, NULL, exchange_request, service,
-				MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, service,
-				MHD_OPTION_NOTIFY_COMPLETED, exchange_end, service,
-				MHD_OPTION_NOTIFY_CONNECTION, porter_connection, service,
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)64 * 1024,
-				MHD_OPTION_CONNECTION_LIMIT, SERVICE_CONNECTIONS,
-				MHD_OPTION_END);
-}
-
-static int start_threads(struct service *service)
-{
-	int r;
-
-	for (size_t i = 0; i < SERVICE_LOOPS; i++) {
-		service->loops[i] = start_loop(service);
-		if (!service->loops[i])
-			return -EIO;
-	}
-	r = -pthread_create(&service->porter, NULL, porter_run, service);
 	service->porter_runs = r == 0;
 	return r;
 }
@@ -157,11 +155,13 @@ int service_start(const struct service_options *options, struct service **ret)
 	if (r == 0)
 		r = depot_init(&service->depot, options->store, options->discard);
 	if (r == 0)
-		r = open_listener(service, options->port);
+		r = open_listener(service, options);
 	if (r == 0)
 		r = make_names(service, options);
 	if (r == 0)
-		r = start_threads(service);
+		r = door_set_tls(service, options->tls);
+	if (r == 0)
+		r = start_porter(service);
 	if (r < 0)
 		return r;
 	service_listen(service);
@@ -193,10 +193,7 @@ static void stop_threads(struct service *service)
 		(void)pthread_join(service->porter, NULL);
 	}
 	(void)porter_resume(service, 0);
-	for (size_t i = 0; i < SERVICE_LOOPS; i++) {
-		if (service->loops[i])
-			MHD_stop_daemon(service->loops[i]);
-	}
+	door_done(service);
 }
 
 void service_stop(struct service *service)

@@ -68,9 +68,25 @@ int url_kind_parse(const char *name, enum url_kind *ret);
 
 struct service_asset;
 
+/* How it speaks TLS. PEM texts, read only while they are handed in. */
+struct service_tls {
+	const char *certificate, *key;
+	const char *trust; /* asks each client for a certificate by this CA; NULL: none */
+	const char *priorities; /* of GnuTLS, "NORMAL:..."; NULL: NORMAL */
+};
+
+/* What a client meets that connects. */
+enum service_door {
+	DOOR_OPEN,
+	DOOR_SILENT, /* not a byte, for as long as it waits */
+	DOOR_CUT,    /* FIN once it has said something: in the midst of a TLS handshake */
+};
+
 /* A zeroed struct is a service with the defaults. Strings are copied. */
 struct service_options {
-	uint16_t port; /* 0: any that is free */
+	const char *address; /* an IPv4 address of this machine; NULL: 127.0.0.1 */
+	uint16_t port;	     /* 0: any that is free */
+	const struct service_tls *tls; /* NULL: plain http */
 	enum url_kind kind;
 	const char *store;     /* keeps contents as STORE/{id}; NULL: a temporary one */
 	const char *client_id; /* NULL: SERVICE_CLIENT_ID, and so on */
@@ -82,7 +98,8 @@ struct service_options {
 	bool no_url_expiry;  /* say nothing of contentUrlExpiry */
 	bool no_date;	     /* send no Date header, as some gateways do */
 	const char
-		*content_base; /* in front of content URLs; NULL: http://127.0.0.1:PORT */
+		*content_base; /* in front of content URLs, with @PORT@ for the port;
+				  NULL: the same scheme, address and port as the API's */
 	bool counts_only;      /* keep no details of requests: for very many */
 	bool discard;	       /* keep only size and hash of contents */
 	/* Called from a thread of the service once a content has come in whole. */
@@ -117,6 +134,11 @@ char *service_issue_token(struct service *service);
 void service_revoke_tokens(struct service *service);
 void service_expire_urls(struct service *service);
 
+/* Connections that come from now on are met so; those that stand are not touched. The
+ * URLs that it names stay of the scheme they were at the start. 0 or a negative errno. */
+int service_set_tls(struct service *service, const struct service_tls *tls);
+void service_set_door(struct service *service, enum service_door door);
+
 /* Connections are refused and those that are open are cut, until service_listen() opens
  * the same port again. The port stays ours. */
 void service_unlisten(struct service *service);
@@ -143,6 +165,8 @@ enum fault_action {
 	FAULT_TRUNCATE, /* .status and .body, but Content-Length says 1000 more; FIN */
 	FAULT_GARBAGE,	/* .body (NULL: bytes that are no HTTP), then FIN */
 	FAULT_ENDLESS,	/* .status and a body that goes on until the client hangs up */
+	FAULT_DRIP, /* .body raw, then .drip over and over until the client hangs up: a
+		       byte each .pace, or (0) as fast as it takes them */
 };
 
 /* Of the rules that match a request's endpoint, in the order they came, each that is
@@ -159,6 +183,8 @@ struct fault {
 	const char *body;    /* NULL: none */
 	const char *headers; /* lines "Name: value\n"; NULL: none. Without a Content-Type
 				it is application/json */
+	const char *drip;    /* of FAULT_DRIP, not empty */
+	usec_t pace;
 };
 
 /* Adds a rule; its strings are copied. Aborts when out of memory. */
@@ -176,7 +202,7 @@ size_t service_peak(struct service *service, enum endpoint endpoint);
 /* Requests to which @status was answered; 0: those cut off without an answer. Counted
  * just before the answer leaves. */
 size_t service_answers(struct service *service, enum endpoint endpoint, int status);
-/* Requests held right now by a stall or a delay. */
+/* Requests held right now by a stall, a delay or a drip. */
 size_t service_held(struct service *service);
 /* Contents that came whole. */
 size_t service_received(struct service *service);
