@@ -576,6 +576,8 @@ static void set_common(struct http_request *request, const struct http_call *cal
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	/* Whatever the machine's own settings would still put up with. */
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 			 MILLISECONDS(settings->connect_timeout));
 	if (call->timeout != USEC_INFINITY)

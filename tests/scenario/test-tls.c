@@ -267,6 +267,14 @@ static void a_self_signed_certificate_is_waited_out(void **state)
 					.told = "self-signed certificate" });
 }
 
+static void a_server_that_speaks_only_old_tls_is_waited_out(void **state)
+{
+	struct trouble trouble = { .tls = tls_of(&made.good), .told = "protocol" };
+
+	trouble.tls.priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0";
+	meet(*state, &trouble);
+}
+
 static void plain_http_in_place_of_tls_is_waited_out(void **state)
 {
 	meet(*state, &(struct trouble){ .plain = true, .told = "SSL" });
@@ -365,6 +373,7 @@ int main(void)
 		scenario(a_certificate_for_another_host_is_waited_out),
 		scenario(a_certificate_by_a_stranger_is_waited_out),
 		scenario(a_self_signed_certificate_is_waited_out),
+		scenario(a_server_that_speaks_only_old_tls_is_waited_out),
 		scenario(plain_http_in_place_of_tls_is_waited_out),
 		scenario(a_handshake_that_stalls_is_waited_out),
 		scenario(a_handshake_that_is_cut_is_waited_out),
