@@ -339,6 +339,16 @@ static enum transport transport_of(CURLcode code)
 	return TRANSPORT_LOCAL;
 }
 
+/* Whether the other side broke TLS off with a reason: all of curl's TLS libraries call it
+ * an alert, and curl gives no code for it. */
+static bool is_alert(const struct http_request *request)
+{
+	curl_off_t handshake = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
+	return handshake > 0 && strstr(request->problem, " alert ");
+}
+
 static enum transport judge(const struct http_request *request, CURLcode code,
 			    long status)
 {
@@ -355,6 +365,9 @@ static enum transport judge(const struct http_request *request, CURLcode code,
 	/* A server that refuses a body early answers and closes; the answer counts. */
 	if (status >= 400 && transport_of(code) == TRANSPORT_RESET)
 		return TRANSPORT_ANSWERED;
+	/* What TLS 1.3 says of a client's certificate comes after the handshake. */
+	if (transport_of(code) == TRANSPORT_RESET && is_alert(request))
+		return TRANSPORT_TLS;
 	/* So curl calls a line of the head that is longer than it takes. */
 	curl_easy_getinfo(request->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte);
 	if (code == CURLE_OUT_OF_MEMORY && first_byte > 0)

@@ -294,6 +294,15 @@ static void a_handshake_that_is_cut_is_waited_out(void **state)
 					.told = "SSL_connect" });
 }
 
+static void a_missing_client_certificate_is_waited_out(void **state)
+{
+	struct trouble trouble = { .tls = tls_of(&made.good),
+				   .told = "certificate required" };
+
+	trouble.tls.trust = made.authority.pem;
+	meet(*state, &trouble);
+}
+
 /* Before TLS 1.3 the handshake itself fails. */
 static void a_missing_client_certificate_under_tls_1_2_is_waited_out(void **state)
 {
@@ -377,6 +386,7 @@ int main(void)
 		scenario(plain_http_in_place_of_tls_is_waited_out),
 		scenario(a_handshake_that_stalls_is_waited_out),
 		scenario(a_handshake_that_is_cut_is_waited_out),
+		scenario(a_missing_client_certificate_is_waited_out),
 		scenario(a_missing_client_certificate_under_tls_1_2_is_waited_out),
 		scenario(plain_http_to_elsewhere_needs_a_word_of_the_administrator),
 		scenario(a_content_url_of_plain_http_to_elsewhere_is_refused),
