@@ -410,7 +410,8 @@ static void a_directory_in_the_place_of_a_sidecar_holds_up_no_other_file(void **
 	world_stop(w);
 }
 
-/* The disk of the state directory fills up: nothing is sent twice, nothing is lost, and
+/* WALinuxAgent#808: room that came back did not set it going.
+ * The disk of the state directory fills up: nothing is sent twice, nothing is lost, and
  * it goes on by itself. */
 static void a_full_disk_is_waited_for(void **state)
 {

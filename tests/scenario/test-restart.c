@@ -259,6 +259,8 @@ static void a_second_agent_on_the_same_state_refuses_to_start(void **state)
 	world_stop(w);
 }
 
+/* beats#6792: with a registry that was no registry, the program did not start any more.
+ */
 static void a_damaged_ledger_is_set_aside_and_nothing_is_lost(void **state)
 {
 	static const struct world_options options = { .no_agent = true };
