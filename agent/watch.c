@@ -132,6 +132,8 @@ int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
 	if (r == 0)
 		r = sd_event_add_io(event, &watch->source, watch->fd, EPOLLIN,
 				    on_readable, watch);
+	if (r >= 0)
+		r = sd_event_source_set_exit_on_failure(watch->source, true);
 	if (r < 0) {
 		watch_free(watch);
 		return r;

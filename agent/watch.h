@@ -31,7 +31,8 @@ struct watch_ops {
 struct watch;
 
 /* 0 or a negative errno (-EMFILE: the user has no inotify instance left). @event is not
- * owned and must outlive the watch. */
+ * owned and must outlive the watch. Should reading fail for good, @event's loop ends with
+ * the errno: nothing would be told any more. */
 int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
 	      struct watch **ret);
 void watch_free(struct watch *watch);
