@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "macro.h"
+#include "world-slow.h"
 #include "world.h"
 
 /* Probes come quickly, so that an outage is short. */
@@ -141,6 +142,40 @@ static void a_backlog_goes_through_by_urls_that_live_for_a_second(void **state)
 	assert_int_equal(service_asset_count(w->service), FILES);
 	assert_no_file_suffered(w);
 	world_stop(w);
+}
+
+/* ---- trickles ---- */
+
+/* The first try is cut and told of, the second goes through. */
+static void assert_trickle_is_cut(struct world *w, const struct slow_speed *speed)
+{
+	struct slow_store *slow = slow_store_open(speed);
+	const struct world_options options = {
+		.service.content_base = slow_store_base(slow),
+		.upload = "StallTimeout=500ms\n",
+		.retry = QUICK_RETRY,
+	};
+
+	world_start(w, &options);
+	slow_store_serve(slow, service_port(w->service));
+	world_drop_random(w, "held.bin", 1 << 20, 1);
+	world_wait_log(w, "; try 2 of 10");
+	world_wait_uploaded(w, "held.bin");
+	world_assert_uploaded(w, "held.bin");
+	assert_int_equal(world_count_log(w, "; try "), 1);
+	assert_int_equal(service_assets_named(w->service, "held.bin"), 1);
+	world_stop(w);
+	slow_store_close(slow);
+}
+
+/* rclone#9841: some bytes now and then held an upload for sixteen hours, since none of
+ * the pauses was as long as the timeout. */
+static void a_store_that_takes_a_few_bytes_at_a_time_is_left(void **state)
+{
+	static const struct slow_speed speed = { .pause = 100 * USEC_PER_MSEC,
+						 .takes = 16 };
+
+	assert_trickle_is_cut(*state, &speed);
 }
 
 /* ---- tokens ---- */
@@ -529,6 +564,7 @@ int main(void)
 		scenario(a_url_that_expires_under_way_is_not_tried_again),
 		scenario(no_url_is_asked_for_before_there_is_a_slot),
 		scenario(a_backlog_goes_through_by_urls_that_live_for_a_second),
+		scenario(a_store_that_takes_a_few_bytes_at_a_time_is_left),
 		scenario(the_token_goes_to_nobody_but_the_api),
 		scenario(tokens_that_run_out_in_a_long_run_cost_no_file_anything),
 		scenario(a_token_revoked_during_an_outage_is_no_alarm),
