@@ -296,6 +296,14 @@ static void on_overflow(void *userdata)
 		spool_look_again(agent->spools[i]);
 }
 
+static void on_mounted(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	for (size_t i = 0; i < agent->spool_count; i++)
+		spool_check(agent->spools[i]);
+}
+
 static void on_room(void *userdata)
 {
 	struct agent *agent = userdata;
@@ -307,7 +315,7 @@ static void on_room(void *userdata)
 static int open_spools(struct agent *agent)
 {
 	static const struct spool_ops ops = { on_candidate, on_not_a_file, on_news };
-	static const struct watch_ops watch_ops = { on_event, on_overflow };
+	static const struct watch_ops watch_ops = { on_event, on_overflow, on_mounted };
 	int r = 0;
 
 	if (agent->mode == AGENT_RUN) {

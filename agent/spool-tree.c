@@ -171,6 +171,37 @@ void spool_tree_vanished(struct spool_tree *tree, struct spool_directory *direct
 	spool_tree_stirred(tree, parent, spool_directory_name(kept));
 }
 
+void spool_tree_changed(struct spool_tree *tree, struct spool_directory *directory)
+{
+	spool_scan_queue(&tree->scan, directory);
+}
+
+/* ---- without events ---- */
+
+void spool_tree_check_root(struct spool_tree *tree)
+{
+	struct stat st;
+
+	if (stat(tree->config->path, &st) < 0)
+		lose(tree, -errno);
+	else if (spool_directory_is_other(tree->index.root, &st))
+		lose(tree, -ENOENT);
+}
+
+void spool_tree_check(struct spool_tree *tree)
+{
+	struct spool_directory *directory;
+	struct stat st;
+
+	spool_tree_check_root(tree);
+	TAILQ_FOREACH (directory, &tree->index.all, all)
+		if (directory->parent &&
+		    fstatat(tree->index.root->fd, spool_directory_relative(directory),
+			    &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    spool_directory_is_other(directory, &st))
+			spool_scan_queue(&tree->scan, directory->parent);
+}
+
 /* ---- from outside ---- */
 
 int spool_tree_open(struct spool_tree *tree)

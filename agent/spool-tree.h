@@ -57,6 +57,15 @@ void spool_tree_watch(struct spool_tree *tree, struct watch *watch);
 /* Everything is to be looked through, and whether the root is still in its place. */
 void spool_tree_look(struct spool_tree *tree);
 
+/* Looks whether the root is still what its path leads to; else it is lost. */
+void spool_tree_check_root(struct spool_tree *tree);
+
+/* The same of all directories: what their paths lead to is looked through. */
+void spool_tree_check(struct spool_tree *tree);
+
+/* An event: @directory itself may be accessible now, or no longer. */
+void spool_tree_changed(struct spool_tree *tree, struct spool_directory *directory);
+
 /* A file in @directory found no room; look again after spool_tree_resume(). */
 void spool_tree_overflow(struct spool_tree *tree, struct spool_directory *directory);
 

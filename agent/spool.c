@@ -16,7 +16,7 @@ struct spool {
 	struct once warned;
 	bool away, remote, polling;
 	bool told_away, told_polling;
-	sd_event_source *poll_source; /* finds an absent root, polls */
+	sd_event_source *poll_source; /* finds the root, makes sure of it, polls */
 	sd_event_source *look_source; /* for spool_look_at() */
 	usec_t look_at;
 };
@@ -200,7 +200,11 @@ static void on_lost(void *userdata, int error)
 
 	spool->away = true;
 	spool->polling = false;
-	tell_away(spool, error);
+	/* Another may be in its place already: not from here, in the midst of the old. */
+	if (spool->watch)
+		arm(spool->poll_source, 0);
+	else
+		tell_away(spool, error);
 }
 
 /* Whether the kernel tells of all that happens here, or we were told to believe that. */
@@ -231,6 +235,7 @@ static void find_root(struct spool *spool)
 	if (spool->told_away)
 		spool->ops->news(spool->userdata, spool, NULL, SPOOL_BACK, 0);
 	spool->told_away = false;
+	arm_poll(spool);
 }
 
 static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
@@ -243,9 +248,20 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 		find_root(spool);
 		return 0;
 	}
-	spool_look_again(spool);
 	arm_poll(spool);
+	if (spool->polling)
+		spool_look_again(spool);
+	else
+		spool_tree_check_root(&spool->tree);
 	return 0;
+}
+
+void spool_check(struct spool *spool)
+{
+	if (spool->away)
+		arm(spool->poll_source, 0);
+	else
+		spool_tree_check(&spool->tree);
 }
 
 /* ---- events ---- */
@@ -286,10 +302,9 @@ void spool_event(void *owner, enum watch_event event, const char *name)
 	switch (event) {
 	case WATCH_FILE: on_file(directory, name); break;
 	case WATCH_VANISHED: on_vanished(directory, name); break;
-	case WATCH_DIRECTORY:
-	case WATCH_DIRECTORY_VANISHED:
-		spool_tree_stirred(&spool->tree, directory, name);
-		break;
+	case WATCH_DIRECTORY_VANISHED: on_vanished(directory, name); /* fall through */
+	case WATCH_DIRECTORY: spool_tree_stirred(&spool->tree, directory, name); break;
+	case WATCH_SELF_CHANGED: spool_tree_changed(&spool->tree, directory); break;
 	case WATCH_SELF_VANISHED: spool_tree_vanished(&spool->tree, directory); break;
 	}
 }

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <limits.h>
 #include <search.h>
 #include <sys/inotify.h>
@@ -22,6 +23,8 @@ struct node {
 struct watch {
 	int fd;
 	sd_event_source *source;
+	int mounts; /* the table of mounts, or -1 */
+	sd_event_source *mounts_source;
 	const struct watch_ops *ops;
 	void *userdata;
 	void *nodes; /* tsearch(3), by wd */
@@ -87,6 +90,8 @@ static void dispatch(struct watch *watch, const struct inotify_event *e)
 		return;
 	if (e->len > 0) {
 		dispatch_named(watch, node->owner, e);
+	} else if (e->mask & IN_ATTRIB) {
+		watch->ops->event(watch->userdata, node->owner, WATCH_SELF_CHANGED, NULL);
 	} else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) {
 		void *owner = node->owner;
 
@@ -117,6 +122,28 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 	return 0;
 }
 
+/* It became "ready" by a change, and is so no longer once that was told. */
+static int on_mounts(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct watch *watch = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	watch->ops->mounted(watch->userdata);
+	return 0;
+}
+
+/* Without /proc we do without. */
+static int watch_mounts(struct watch *watch, sd_event *event)
+{
+	watch->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (watch->mounts < 0)
+		return 0;
+	return sd_event_add_io(event, &watch->mounts_source, watch->mounts, EPOLLPRI,
+			       on_mounts, watch);
+}
+
 int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
 	      struct watch **ret)
 {
@@ -127,6 +154,7 @@ int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
 		return -ENOMEM;
 	watch->ops = ops;
 	watch->userdata = userdata;
+	watch->mounts = -1;
 	watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	r = watch->fd < 0 ? -errno : 0;
 	if (r == 0)
@@ -134,6 +162,8 @@ int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
 				    on_readable, watch);
 	if (r >= 0)
 		r = sd_event_source_set_exit_on_failure(watch->source, true);
+	if (r >= 0)
+		r = watch_mounts(watch, event);
 	if (r < 0) {
 		watch_free(watch);
 		return r;
@@ -147,7 +177,9 @@ void watch_free(struct watch *watch)
 	if (!watch)
 		return;
 	sd_event_source_disable_unref(watch->source);
+	sd_event_source_disable_unref(watch->mounts_source);
 	close_fd(watch->fd);
+	close_fd(watch->mounts);
 	tdestroy(watch->nodes, free);
 	free(watch);
 }

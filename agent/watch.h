@@ -4,7 +4,8 @@
  * Watch: what the kernel tells of changes in directories, by one inotify descriptor.
  *
  * Events are hints: they say where to look, never what is there. Those that got lost
- * (the kernel's queue overflowed) are told as one.
+ * (the kernel's queue overflowed) are told as one. Mounts give no event of a directory:
+ * the kernel's table of them tells by itself that it has changed.
  */
 
 #include <stdint.h>
@@ -15,8 +16,9 @@ enum watch_event {
 	WATCH_VANISHED,	 /* @name is gone from here */
 	WATCH_DIRECTORY, /* a directory @name came to be here, or to be accessible */
 	WATCH_DIRECTORY_VANISHED,
-	WATCH_SELF_VANISHED, /* the directory itself was moved, deleted or unmounted;
-			      * @name is NULL */
+	/* Of the directory itself; @name is NULL. */
+	WATCH_SELF_CHANGED,  /* its mode, owner or times */
+	WATCH_SELF_VANISHED, /* it was moved, deleted or unmounted */
 };
 
 struct watch_ops {
@@ -26,6 +28,9 @@ struct watch_ops {
 		      const char *name);
 	/* Events were lost: look everywhere again. */
 	void (*overflow)(void *userdata);
+	/* Something was mounted or unmounted somewhere: a path that leads to a watched
+	 * directory may lead to another one now. */
+	void (*mounted)(void *userdata);
 };
 
 struct watch;

@@ -333,6 +333,7 @@ static void assert_moved(struct world *w, const char *name)
 
 	world_wait_gone(w, name);
 	world_wait_uploaded(w, done);
+	world_chmod(w, done, 0640); /* it may be the forbidden one */
 	world_assert_uploaded_as(w, done, name);
 	assert_sidecar_true(w, done, name);
 	assert_false(world_has_sidecar(w, name));
@@ -440,9 +441,223 @@ static void every_change_is_seen(void **state)
 	world_stop(w);
 }
 
+/* ---- the spool's directory ---- */
+
+/* What must be found without a poll is never found by this one. */
+#define NEVER_POLL "PollInterval=1h\n"
+#define POLL_SOON  "PollInterval=200ms\n"
+
+static char *in_root(const struct world *w, const char *name)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/%s", w->root, name) > 0);
+	return path;
+}
+
+static void upload(struct world *w, const char *name)
+{
+	world_write(w, name, name);
+	world_wait_uploaded(w, name);
+	world_assert_uploaded(w, name);
+}
+
+static void remove_tree(const char *path)
+{
+	_cleanup_free_ char *command = NULL;
+
+	assert_true(asprintf(&command, "rm -rf '%s'", path) > 0);
+	/* NOLINTNEXTLINE(cert-env33-c) */
+	assert_int_equal(system(command), 0);
+}
+
+static void a_spool_directory_replaced_by_another_is_taken_up_at_once(void **state)
+{
+	static const struct world_options options = { .spool = NEVER_POLL };
+	struct world *w = *state;
+	_cleanup_free_ char *other = NULL, *early = NULL, *stray = NULL;
+
+	world_start(w, &options);
+	other = in_root(w, "other");
+	early = in_root(w, "other/early.txt");
+	stray = in_root(w, "other/stray.txt");
+	upload(w, "first.txt");
+	world_mkdir(w, other);
+	world_write(w, early, "in the new directory before it came");
+	world_rename(w, w->spool, other, RENAME_EXCHANGE);
+	world_wait_uploaded(w, "early.txt");
+	world_assert_uploaded(w, "early.txt");
+	world_write(w, stray, "where the spool was");
+	upload(w, "second.txt");
+	assert_int_equal(service_assets_named(w->service, "stray.txt"), 0);
+	assert_int_equal(world_count_log(w, "can't be opened"), 0);
+	world_stop(w);
+}
+
+static void a_spool_directory_deleted_under_a_file_on_its_way_and_made_again_goes_on(
+	void **state)
+{
+	static const struct world_options options = { .spool = POLL_SOON };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	hold(w, ENDPOINT_UPLOAD, FAULT_IN_BODY, 1);
+	world_drop_random(w, "under-way.bin", LARGE, 1);
+	wait_held(w, 1);
+	remove_tree(w->spool);
+	world_wait_log(w, "can't be opened");
+	let_go(w);
+	world_wait_log(w, "under-way.bin: moving -> gone");
+	assert_int_equal(mkdir(w->spool, 0770), 0);
+	world_wait_log(w, "is back");
+	upload(w, "after.txt");
+	assert_int_equal(world_count_log(w, "can't be opened"), 1);
+	assert_int_equal(world_count_log(w, "Gave up"), 0);
+	world_stop(w);
+}
+
+/* Nothing tells when a directory above is renamed. */
+static void a_spool_that_was_moved_with_its_parent_is_looked_for_at_its_path(void **state)
+{
+	static const struct world_options options = {
+		.spool = "Path=@ROOT@/parent/inbox\n" POLL_SOON,
+		.no_agent = true,
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *parent = NULL, *inbox = NULL, *moved = NULL, *stray = NULL;
+	_cleanup_free_ char *first = NULL, *second = NULL;
+
+	world_start(w, &options);
+	parent = in_root(w, "parent");
+	inbox = in_root(w, "parent/inbox");
+	moved = in_root(w, "moved");
+	stray = in_root(w, "moved/inbox/stray.txt");
+	first = in_root(w, "parent/inbox/first.txt");
+	second = in_root(w, "parent/inbox/second.txt");
+	world_mkdir(w, inbox);
+	world_launch(w);
+	upload(w, first);
+	world_rename(w, parent, moved, 0);
+	world_wait_log(w, "can't be opened");
+	world_write(w, stray, "in no spool any more");
+	world_mkdir(w, inbox);
+	upload(w, second);
+	assert_int_equal(service_assets_named(w->service, "stray.txt"), 0);
+	world_stop(w);
+}
+
+/* A file that is sent while its directory gets another name has its sidecar beside it. */
+static void a_directory_renamed_around_a_file_on_its_way_keeps_its_sidecar(void **state)
+{
+	static const struct world_options options = { .recursive = true };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	hold(w, ENDPOINT_UPLOAD, FAULT_IN_BODY, 1);
+	world_mkdir(w, "old");
+	world_drop_random(w, "old/film.bin", LARGE, 1);
+	wait_held(w, 1);
+	world_rename(w, "old", "new", 0);
+	let_go(w);
+	world_wait_uploaded(w, "new/film.bin");
+	upload(w, "new/after.txt");
+	world_signal(w, SIGTERM);
+	assert_int_equal(world_wait_exit(w), 0);
+	world_assert_uploaded(w, "new/film.bin");
+	assert_in_range(service_assets_named(w->service, "film.bin"), 1, 2);
+	assert_false(world_exists(w, "old"));
+	world_stop(w);
+}
+
+static void a_disk_mounted_over_a_spool_is_the_spool_until_it_is_gone(void **state)
+{
+	static const struct world_options options = { .recursive = true,
+						      .spool = NEVER_POLL };
+	struct world *w = *state;
+	_cleanup_free_ char *sub = NULL;
+
+	world_own_mounts(); /* while there is but one thread */
+	world_start(w, &options);
+	sub = world_path(w, "sub");
+	upload(w, "below.txt");
+	world_mount(w->spool);
+	upload(w, "above.txt");
+	world_mkdir(w, "sub");
+	upload(w, "sub/below.txt");
+	world_mount(sub);
+	upload(w, "sub/above.txt");
+	world_unmount(sub);
+	upload(w, "sub/below-again.txt");
+	world_unmount(w->spool);
+	upload(w, "below-again.txt");
+	world_assert_uploaded(w, "below.txt");
+	assert_int_equal(service_asset_count(w->service), 6);
+	assert_int_equal(world_count_log(w, "can't be opened"), 0);
+	world_stop(w);
+}
+
+static void a_directory_where_a_file_was_and_a_file_again_are_each_taken(void **state)
+{
+	static const struct world_options options = { .recursive = true };
+	struct world *w = *state;
+	_cleanup_free_ char *path = NULL;
+
+	world_start(w, &options);
+	path = world_path(w, "thing");
+	upload(w, "thing");
+	world_remove(w, "thing");
+	world_mkdir(w, "thing");
+	upload(w, "thing/within.txt");
+	remove_tree(path);
+	world_write(w, "thing", "a file again");
+	world_wait_uploaded(w, "thing");
+	world_assert_uploaded(w, "thing");
+	world_stop(w);
+}
+
+static void a_done_directory_that_goes_away_is_made_again(void **state)
+{
+	static const struct world_options options = {
+		.spool = "AfterUpload=move\nDoneDirectory=@ROOT@/done\n",
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *done = NULL, *away = NULL, *first = NULL, *second = NULL;
+
+	world_start(w, &options);
+	done = in_root(w, "done");
+	away = in_root(w, "away");
+	first = in_root(w, "done/first.txt");
+	second = in_root(w, "done/second.txt");
+	world_drop(w, "first.txt", "first");
+	world_wait_uploaded(w, first);
+	hold(w, ENDPOINT_UPLOAD, FAULT_AT_ANSWER, 1);
+	world_drop(w, "second.txt", "second");
+	wait_held(w, 1);
+	world_rename(w, done, away, 0);
+	let_go(w);
+	world_wait_uploaded(w, second);
+	world_assert_uploaded(w, second);
+	assert_false(world_exists(w, "second.txt"));
+	assert_false(world_exists(w, first));
+	world_stop(w);
+}
+
+#define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+
+static const struct CMUnitTest others[] = {
+	scenario(a_spool_directory_replaced_by_another_is_taken_up_at_once),
+	scenario(
+		a_spool_directory_deleted_under_a_file_on_its_way_and_made_again_goes_on),
+	scenario(a_spool_that_was_moved_with_its_parent_is_looked_for_at_its_path),
+	scenario(a_directory_renamed_around_a_file_on_its_way_keeps_its_sidecar),
+	scenario(a_directory_where_a_file_was_and_a_file_again_are_each_taken),
+	scenario(a_done_directory_that_goes_away_is_made_again),
+	scenario(a_disk_mounted_over_a_spool_is_the_spool_until_it_is_gone),
+};
+
 int main(void)
 {
-	struct CMUnitTest tests[ARRAY_SIZE(cells)];
+	struct CMUnitTest tests[ARRAY_SIZE(cells) + ARRAY_SIZE(others)];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cells); i++)
 		tests[i] = (struct CMUnitTest){
@@ -452,6 +667,7 @@ int main(void)
 			.teardown_func = world_teardown,
 			.initial_state = (void *)&cells[i],
 		};
+	memcpy(tests + ARRAY_SIZE(cells), others, sizeof(others));
 	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
