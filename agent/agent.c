@@ -269,6 +269,15 @@ static void on_news(void *userdata, struct spool *spool,
 			(void)each_unfinished(agent, on_orphan);
 		break;
 	case SPOOL_POLLING: tell_polling(config, error); break;
+	case SPOOL_DIRECTORY_UNWRITABLE:
+		agent->spool_away = true;
+		fields.kind = LOG_SPOOL_AWAY;
+		log_event(
+			LOG_WARNING, &fields,
+			"No sidecar can be written in the directory %s: %s. Its files wait "
+			"until one can.",
+			spool_directory_path(directory), log_errno(error));
+		break;
 	case SPOOL_DIRECTORY_UNREADABLE:
 		agent->spool_away = true;
 		fields.kind = LOG_SPOOL_AWAY;

@@ -56,7 +56,10 @@ static int remove_sidecar(int dirfd, const char *base, enum sidecar_kind kind)
 	r = sidecar_name(name, base, kind);
 	if (r < 0)
 		return r;
-	return unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	/* A directory is no sidecar, whatever its name. */
+	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT && errno != EISDIR)
+		return -errno;
+	return 0;
 }
 
 /* Whether @base's receipt is there, to the letter. */

@@ -36,6 +36,7 @@ struct spool_directory {
 	char *path;			/* absolute */
 	size_t relative;		/* where in `path` that below the root begins */
 	bool failed;			/* it could not be read when it was tried last */
+	bool closed;			/* nor a file be made in it */
 
 	/* Those of spool-index. */
 	LIST_HEAD(, spool_directory) children;

@@ -123,14 +123,18 @@ static uint64_t fingerprint(const struct stat *st)
 	return (hash ^ (uint64_t)(st->st_mode & S_IFMT)) * UINT64_C(0xD6E8FEB86659FD93);
 }
 
+/* Once for the thing that @st describes. */
+static void warn(struct spool *spool, struct spool_directory *directory, const char *name,
+		 const struct stat *st, const char *why)
+{
+	if (once_is_new(&spool->warned, fingerprint(st)))
+		spool->ops->not_a_file(spool->userdata, directory, name, why);
+}
+
 static void on_alien(void *userdata, struct spool_directory *directory, const char *name,
 		     const struct stat *st)
 {
-	struct spool *spool = userdata;
-
-	if (once_is_new(&spool->warned, fingerprint(st)))
-		spool->ops->not_a_file(spool->userdata, directory, name,
-				       spool_entry_why_alien(st));
+	warn(userdata, directory, name, st, spool_entry_why_alien(st));
 }
 
 static void warn_of_long_name(struct spool_directory *directory, const char *name)
@@ -148,6 +152,26 @@ void spool_warn(struct spool_directory *directory, const char *name,
 {
 	if (directory->spool)
 		on_alien(directory->spool, directory, name, st);
+}
+
+void spool_warn_no_place(struct spool_directory *directory, const char *name,
+			 const struct stat *st)
+{
+	if (directory->spool)
+		warn(directory->spool, directory, name, st,
+		     "a file whose sidecar has no place: a directory has its name");
+}
+
+int spool_directory_may_write(struct spool_directory *directory, int fd)
+{
+	struct spool *spool = directory->spool;
+	int error = faccessat(fd, ".", W_OK, AT_EACCESS) < 0 ? -errno : 0;
+
+	if (error == -EACCES && spool && !directory->closed)
+		spool->ops->news(spool->userdata, spool, directory,
+				 SPOOL_DIRECTORY_UNWRITABLE, error);
+	directory->closed = error == -EACCES;
+	return error;
 }
 
 /* ---- what the scans find ---- */
@@ -279,7 +303,8 @@ static void on_file(struct spool_directory *directory, const char *name)
 		spool_tree_overflow(&spool->tree, directory);
 }
 
-/* A receipt or an error that was taken away makes its file due. */
+/* A receipt or an error that was taken away makes its file due, as does what was in the
+ * place of one. */
 static void on_vanished(struct spool_directory *directory, const char *name)
 {
 	char base[NAME_MAX + 1];

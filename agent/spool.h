@@ -32,6 +32,8 @@ enum spool_news {
 	SPOOL_POLLING,
 	/* @directory can't be looked through: @error. Told once. */
 	SPOOL_DIRECTORY_UNREADABLE,
+	/* No sidecar can be made in @directory: @error. Told once. */
+	SPOOL_DIRECTORY_UNWRITABLE,
 };
 
 struct spool_ops {
@@ -42,7 +44,7 @@ struct spool_ops {
 	/* @name is no regular file and can't be uploaded; told once. @why is a phrase. */
 	void (*not_a_file)(void *userdata, struct spool_directory *directory,
 			   const char *name, const char *why);
-	/* @directory is NULL but for SPOOL_DIRECTORY_UNREADABLE. */
+	/* @directory is NULL but for SPOOL_DIRECTORY_... */
 	void (*news)(void *userdata, struct spool *spool,
 		     struct spool_directory *directory, enum spool_news news, int error);
 };
@@ -81,6 +83,16 @@ int spool_find_directory(struct spool *spool, const char *path,
 /* Tells, once a file, that @name can't be uploaded, being what @st says. */
 void spool_warn(struct spool_directory *directory, const char *name,
 		const struct stat *st);
+
+/* Tells, once, that @name is not uploaded, since its sidecar's name is taken by the
+ * directory that @st describes. */
+void spool_warn_no_place(struct spool_directory *directory, const char *name,
+			 const struct stat *st);
+
+/* Whether a file can be made in @directory, open as @fd: 0; -EACCES: it may not, which is
+ * told, once, and a change of its mode will bring its files back; or another negative
+ * errno. */
+int spool_directory_may_write(struct spool_directory *directory, int fd);
 
 /* How to tell whether a file in @directory is whole. */
 struct intake_rules spool_directory_rules(const struct spool_directory *directory);

@@ -33,11 +33,21 @@ static usec_t draw_wait(const struct transfer *t, unsigned failures)
 }
 
 /* What is wrong with this one name, such as a directory that somebody made in the place
- * of its sidecar, and not with the disk. */
+ * of its sidecar, or a file that may not be replaced or removed, and not with the disk.
+ */
 static bool is_names_own_fault(int error)
 {
 	return error == -EISDIR || error == -ENOTDIR || error == -ENOTEMPTY ||
-	       error == -EEXIST || error == -ELOOP || error == -ENAMETOOLONG;
+	       error == -EEXIST || error == -ELOOP || error == -ENAMETOOLONG ||
+	       error == -EPERM;
+}
+
+/* Or with its directory, which may be one of many. */
+static bool is_directorys_fault(const struct transfer *t)
+{
+	int fd = spool_directory_fd(t->directory);
+
+	return fd >= 0 && spool_directory_may_write(t->directory, fd) == -EACCES;
 }
 
 /* The sidecar could not be written: what is to be told in it is kept, and it is tried
@@ -49,7 +59,7 @@ static void sidecar_failed(struct transfer *t, int error)
 	char span[CLOCK_STRING_MAX];
 	usec_t wait;
 
-	if (!is_names_own_fault(error)) {
+	if (!is_names_own_fault(error) && !is_directorys_fault(t)) {
 		transfer_disk_failed(t, error, "writing the sidecar");
 		return;
 	}
@@ -58,7 +68,7 @@ static void sidecar_failed(struct transfer *t, int error)
 	fields.asset_id = t->id;
 	fields.retry = MAX(wait, 1U);
 	log_event(
-		LOG_WARNING, &fields,
+		t->sidecar_failures == 1 ? LOG_WARNING : LOG_DEBUG, &fields,
 		"Could not write the sidecar of %s: %s. Nothing is lost; next try in %s.",
 		path ? path : t->name, log_errno(error), clock_format_span(span, wait));
 	transfer_finish(t, TRANSFER_FAILED);

@@ -1,14 +1,38 @@
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 
 #include "log.h"
 #include "macro.h"
+#include "sidecar.h"
 #include "transfer-ask.h"
 #include "transfer-finish.h"
 #include "transfer-send.h"
 #include "transfer.h"
 
 /* ---- take ---- */
+
+/* What could not get its sidecar in the end is not begun with. False: @t has ended; what
+ * is in the way will tell when it is gone. */
+static bool has_place(struct transfer *t, int fd, enum sidecar_kind kind)
+{
+	int r = spool_directory_may_write(t->directory, fd);
+	char sidecar[NAME_MAX + 1];
+	struct stat st;
+
+	if (r == -EROFS) {
+		transfer_disk_failed(t, r, "writing the sidecar");
+		return false;
+	}
+	if (r == 0 && sidecar_name(sidecar, t->name, kind) == 0 &&
+	    fstatat(fd, sidecar, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
+		spool_warn_no_place(t->directory, t->name, &st);
+		r = -EISDIR;
+	}
+	if (r < 0)
+		transfer_idle(t);
+	return r == 0;
+}
 
 static void unreadable(struct transfer *t, const struct intake_file *file)
 {
@@ -100,9 +124,14 @@ static void take(struct transfer *t)
 	case INTAKE_CURRENT: transfer_idle(t); return;
 	case INTAKE_BUSY:
 	case INTAKE_FRESH: transfer_later(t, MAX(rules.quiet, USEC_PER_MSEC)); return;
-	case INTAKE_UNREADABLE: unreadable(t, &file); return;
+	case INTAKE_UNREADABLE:
+		if (has_place(t, fd, SIDECAR_ERROR))
+			unreadable(t, &file);
+		return;
 	}
 	t->fd = file.fd;
+	if (!has_place(t, fd, SIDECAR_DONE))
+		return;
 	identity = fs_identity_of(&file.st);
 	if (had_grant && !fs_identity_equal(&identity, &t->identity)) {
 		transfer_drop_grant(t); /* it was for another content */

@@ -596,6 +596,68 @@ static void a_disk_mounted_over_a_spool_is_the_spool_until_it_is_gone(void **sta
 	world_stop(w);
 }
 
+/* One file has the only slot, another is behind it. */
+static void queue_two(struct world *w, const char *first, const char *second)
+{
+	hold(w, ENDPOINT_UPLOAD, FAULT_AT_ANSWER, 1);
+	world_drop(w, first, first);
+	wait_held(w, 1);
+	world_drop(w, second, second);
+	world_wait_log(w, "settling -> ready");
+	world_wait_log(w, ": settling -> ready");
+}
+
+static void a_spool_that_may_not_be_entered_for_a_while_loses_no_file(void **state)
+{
+	static const struct world_options options = { .powerless = true,
+						      .upload = "MaxConcurrent=1\n",
+						      .spool = POLL_SOON };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	queue_two(w, "first.txt", "queued.txt");
+	world_chmod(w, w->spool, 0);
+	world_wait_log(w, "can't be opened");
+	let_go(w);
+	world_wait_log(w, "queued.txt: moving -> gone");
+	world_chmod(w, w->spool, 0770);
+	world_wait_uploaded(w, "first.txt");
+	world_wait_uploaded(w, "queued.txt");
+	world_assert_uploaded(w, "queued.txt");
+	assert_int_equal(world_count_log(w, "can't be opened"), 1);
+	assert_int_equal(world_count_log(w, "is back"), 1);
+	world_stop(w);
+}
+
+static void a_directory_without_a_place_for_sidecars_holds_up_no_other(void **state)
+{
+	static const struct world_options options = { .recursive = true,
+						      .powerless = true,
+						      .upload = "MaxConcurrent=1\n",
+						      .spool = NEVER_POLL };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	world_mkdir(w, "sub");
+	queue_two(w, "sub/first.txt", "sub/queued.txt");
+	world_chmod(w, "sub", 0550);
+	let_go(w);
+	world_wait_log(w, "Could not write the sidecar of");
+	world_wait_log(w, "queued.txt: moving -> gone");
+	upload(w, "elsewhere.txt");
+	/* What can't be receipted is not even begun with. */
+	assert_int_equal(service_assets_named(w->service, "queued.txt"), 0);
+	world_chmod(w, "sub", 0750);
+	world_wait_uploaded(w, "sub/first.txt");
+	world_wait_uploaded(w, "sub/queued.txt");
+	world_assert_uploaded(w, "sub/first.txt");
+	world_assert_uploaded(w, "sub/queued.txt");
+	assert_int_equal(service_asset_count(w->service), 3);
+	assert_int_equal(world_count_log(w, "No sidecar can be written in"), 1);
+	assert_int_equal(world_count_log(w, "The disk can't be written"), 0);
+	world_stop(w);
+}
+
 static void a_directory_where_a_file_was_and_a_file_again_are_each_taken(void **state)
 {
 	static const struct world_options options = { .recursive = true };
@@ -650,6 +712,8 @@ static const struct CMUnitTest others[] = {
 		a_spool_directory_deleted_under_a_file_on_its_way_and_made_again_goes_on),
 	scenario(a_spool_that_was_moved_with_its_parent_is_looked_for_at_its_path),
 	scenario(a_directory_renamed_around_a_file_on_its_way_keeps_its_sidecar),
+	scenario(a_spool_that_may_not_be_entered_for_a_while_loses_no_file),
+	scenario(a_directory_without_a_place_for_sidecars_holds_up_no_other),
 	scenario(a_directory_where_a_file_was_and_a_file_again_are_each_taken),
 	scenario(a_done_directory_that_goes_away_is_made_again),
 	scenario(a_disk_mounted_over_a_spool_is_the_spool_until_it_is_gone),

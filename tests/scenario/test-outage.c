@@ -395,7 +395,7 @@ static void a_directory_in_the_place_of_a_sidecar_holds_up_no_other_file(void **
 	world_start(w, &quick);
 	world_mkdir(w, "odd.txt.asset.json");
 	world_drop(w, "odd.txt", "has no place for its receipt");
-	world_wait_log(w, "Could not write the sidecar of");
+	world_wait_log(w, "odd.txt: it is a file whose sidecar has no place");
 	world_drop(w, "next.txt", "goes on");
 	world_wait_uploaded(w, "next.txt");
 	assert_int_equal(world_count_log(w, "The disk can't be written"), 0);
