@@ -365,10 +365,12 @@ int disposal_give_up(int dirfd, const char *name, const struct sidecar_error *er
 
 	if (!text)
 		return -ENOMEM;
-	r = write_sidecar(dirfd, name, SIDECAR_ERROR, text, error->modified);
+	/* First, since nothing is recorded: with the error there the file is not due, and
+	 * after a crash nobody would take the receipt of its earlier content away. */
+	r = remove_sidecar(dirfd, name, SIDECAR_DONE);
+	if (r == 0)
+		r = write_sidecar(dirfd, name, SIDECAR_ERROR, text, error->modified);
 	if (r == 0)
 		r = mind_another(dirfd, name, SIDECAR_ERROR, error->size);
-	if (r < 0)
-		return r;
-	return remove_sidecar(dirfd, name, SIDECAR_DONE);
+	return r;
 }

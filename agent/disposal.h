@@ -27,5 +27,6 @@ struct disposal {
  * to do, and it can be called again. */
 int disposal_finish(const struct disposal *disposal, const struct sidecar *sidecar);
 
-/* Writes the error sidecar and removes a stale receipt. 0 or a negative errno. */
+/* Removes a stale receipt and writes the error sidecar. 0 or a negative errno. At no
+ * moment are both there. */
 int disposal_give_up(int dirfd, const char *name, const struct sidecar_error *error);
