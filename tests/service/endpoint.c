@@ -390,10 +390,25 @@ static struct json_object *describe(struct service *service,
 	return object;
 }
 
+static void grant(struct request *request,
+		  struct json_object *values[static PARAMETER_COUNT])
+{
+	struct service *service = request->service;
+	const struct service_asset *asset;
+
+	if ((uint64_t)json_object_get_int64(values[SIZE]) > service->size_limit) {
+		answer_api_error(request, 400, 196, "Larger than the channel allows",
+				 "attribute", parameters[SIZE].shown);
+		return;
+	}
+	asset = grant_asset(service, values);
+	record_asset(&service->record, request->detail, asset->id);
+	answer_json(&request->answer, 200, describe(service, asset));
+}
+
 void create_carry_out(struct request *request)
 {
 	struct json_object *root, *values[PARAMETER_COUNT];
-	const struct service_asset *asset;
 
 	if (!streq(request->method, "POST"))
 		return other_carry_out(request);
@@ -405,9 +420,7 @@ void create_carry_out(struct request *request)
 	if (!json_object_is_type(root, json_type_object)) {
 		refuse_parameter(request, 196, "(body)");
 	} else if (find_parameters(request, root, values)) {
-		asset = grant_asset(request->service, values);
-		record_asset(&request->service->record, request->detail, asset->id);
-		answer_json(&request->answer, 200, describe(request->service, asset));
+		grant(request, values);
 	}
 	(void)json_object_put(root);
 }

@@ -136,6 +136,7 @@ static struct service *service_new(const struct service_options *options)
 	service->expires_in = options->expires_in ? options->expires_in : 3600;
 	service->url_lifetime = options->url_lifetime ? options->url_lifetime
 						      : USEC_PER_HOUR;
+	service->size_limit = options->size_limit ? options->size_limit : UINT64_MAX;
 	service->no_url_expiry = options->no_url_expiry;
 	service->no_date = options->no_date;
 	service->counts_only = options->counts_only;

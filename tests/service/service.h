@@ -95,6 +95,7 @@ struct service_options {
 	int expires_in;	     /* of tokens, in seconds; 0: 3600; EXPIRES_IN_ABSENT:
 				not said, and they live an hour */
 	usec_t url_lifetime; /* 0: an hour */
+	uint64_t size_limit; /* 400 for larger assets, which is no breach; 0: none */
 	bool no_url_expiry;  /* say nothing of contentUrlExpiry */
 	bool no_date;	     /* send no Date header, as some gateways do */
 	const char

@@ -321,6 +321,24 @@ static void create_takes_only_what_the_schema_allows(void **state)
 	}
 }
 
+static void what_is_larger_than_allowed_is_refused_and_no_breach(void **state)
+{
+	_cleanup_service_ struct service *narrow = start((struct service_options){
+		.size_limit = 4 });
+	_cleanup_service_ struct service *wide = start((struct service_options){
+		.size_limit = 5 });
+	_cleanup_free_ char *here = bearer(narrow), *there = bearer(wide);
+	_cleanup_reply_ struct reply refused = ask_create(narrow, here, good_asset),
+				     granted = ask_create(wide, there, good_asset);
+
+	(void)state;
+	assert_int_equal(refused.status, 400);
+	assert_non_null(strstr(refused.body, "\"400-196\""));
+	assert_int_equal(service_asset_count(narrow), 0);
+	assert_null(service_violations(narrow));
+	assert_int_equal(granted.status, 200);
+}
+
 static void errors_speak_to_users_when_asked(void **state)
 {
 	_cleanup_service_ struct service *service = start((struct service_options){ 0 });
@@ -966,6 +984,7 @@ int main(void)
 		cmocka_unit_test(expires_in_may_be_absent),
 		cmocka_unit_test(a_token_that_is_not_good_is_refused),
 		cmocka_unit_test(create_takes_only_what_the_schema_allows),
+		cmocka_unit_test(what_is_larger_than_allowed_is_refused_and_no_breach),
 		cmocka_unit_test(errors_speak_to_users_when_asked),
 		cmocka_unit_test(an_asset_can_be_asked_for),
 		cmocka_unit_test(the_clock_can_be_wrong),
