@@ -81,7 +81,7 @@ void world_make_environment(struct world *w, const char *const *more)
 /* The wrapper, the program, its configuration, then @tail. */
 static void make_command(struct world *w, struct strv *ret, const struct strv *tail)
 {
-	const char *wrapper = getenv("ASSET_AGENT_WRAPPER");
+	const char *wrapper = w->wrapper ? w->wrapper : getenv("ASSET_AGENT_WRAPPER");
 	const char *program = getenv("ASSET_AGENT");
 
 	if (wrapper)

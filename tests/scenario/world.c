@@ -76,13 +76,13 @@ static const char *lines(const char *text)
 }
 
 static void print_spool(FILE *file, const char *name, const char *path,
-			const struct world_options *options)
+			const struct world_options *options, const char *own)
 {
 	(void)fprintf(file,
 		      "[Spool:%s]\nPath=%s\nChannelType=sms\nSenderType=customer\n"
-		      "Settle=20ms\nRecursive=%s\n%s\n",
+		      "Settle=20ms\nRecursive=%s\n%s%s\n",
 		      name, path, options->recursive ? "yes" : "no",
-		      lines(options->spool));
+		      lines(options->spool), lines(own));
 }
 
 static void print_config(FILE *file, struct world *w, const struct world_options *options)
@@ -104,9 +104,10 @@ static void print_config(FILE *file, struct world *w, const struct world_options
 		      "[Report]\nLogLevel=debug\nLogTarget=stderr\n"
 		      "StatusFile=%s/status.json\n%s\n",
 		      w->root, lines(options->report));
-	print_spool(file, "first", w->spool, options);
+	print_spool(file, "first", w->spool, options, NULL);
 	for (size_t i = 0; i < WORLD_SPOOLS_MAX && w->spools[i]; i++)
-		print_spool(file, options->spools[i], w->spools[i], options);
+		print_spool(file, options->spools[i], w->spools[i], options,
+			    options->spool_of[i]);
 }
 
 /* The text with each @ROOT@ replaced; the caller frees it. */

@@ -47,8 +47,9 @@
 struct world_options {
 	struct service_options service;
 	const char *api, *auth, *upload, *retry, *report; /* lines of these sections */
-	const char *spool;		      /* lines of each spool's section */
-	const char *spools[WORLD_SPOOLS_MAX]; /* names of more spools */
+	const char *spool;			/* lines of each spool's section */
+	const char *spools[WORLD_SPOOLS_MAX];	/* names of more spools */
+	const char *spool_of[WORLD_SPOOLS_MAX]; /* lines of each of those alone */
 	const char *config; /* this text instead of the fixture's whole configuration */
 	const char *const *environment; /* "NAME=value" ..., NULL */
 	bool recursive;
@@ -67,6 +68,7 @@ struct world {
 	char *output;			/* ROOT/output: standard output of the last */
 	char **environment;
 	bool powerless;
+	const char *wrapper; /* words before the program; NULL: $ASSET_AGENT_WRAPPER */
 	struct service *service;
 	pid_t pid;	      /* of the agent; 0: does not run */
 	int pidfd, notify;    /* or -1 */
