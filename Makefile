@@ -37,6 +37,8 @@ PROGRAM := $(BUILD)/asset-agent
 SERVICE := $(BUILD)/asset-service
 UNIT_TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
 SCENARIO_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/scenario/test-*.c))
+CRASH_TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test-*.c))
+KILLER         := $(BUILD)/tests/crash/killer
 REPLAYS        := $(patsubst tests/fuzz/fuzz-%.c,$(BUILD)/tests/fuzz/replay-%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZERS        := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
 
@@ -54,6 +56,7 @@ LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 TEST_CPPFLAGS := -Itests/service -Itests/scenario
 TEST_LIBS     := $(shell $(PKG_CONFIG) --libs cmocka libmicrohttpd gnutls 2>/dev/null)
+CRASH_OBJECTS   := $(patsubst %,$(BUILD)/tests/crash/%.o,calls fate orphans)
 WORLD_OBJECTS   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/scenario/world*.c))
 SERVICE_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/service/main.c,$(wildcard tests/service/*.c)))
 
@@ -65,8 +68,8 @@ say = $(if $(V),,@printf '  %-4s %s\n' '$(1)' '$(2)')
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-programs check-system layers install uninstall sanitize tidy format \
-        bench fuzz coverage deps deps-test clean help
+.PHONY: all demo check check-programs check-crash check-system layers install uninstall \
+        sanitize tidy format bench fuzz coverage deps deps-test clean help
 
 all: $(PROGRAM) ## build the agent (the default)
 
@@ -98,6 +101,15 @@ $(BUILD)/tests/scenario/%: $(BUILD)/tests/scenario/%.o $(WORLD_OBJECTS) \
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
+$(BUILD)/tests/crash/test-%: $(BUILD)/tests/crash/test-%.o $(CRASH_OBJECTS) \
+		$(WORLD_OBJECTS) $(SERVICE_OBJECTS) $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+$(KILLER): $(BUILD)/tests/crash/killer.o $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 demo: deps-test ## see it work: a stand-in service, the agent, real files, the log
 	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
 	@BUILD=$(BUILD) tests/demo/run
@@ -107,6 +119,7 @@ check: deps-test ## install what the tests need, then run all of them
 	@$(SUBMAKE) check-programs CC=gcc BUILD=$(BUILD)/gcc
 	@$(SUBMAKE) check-programs CC=clang BUILD=$(BUILD)/clang
 	@$(SUBMAKE) sanitize BUILD=$(BUILD)
+	@$(SUBMAKE) check-crash CC=gcc BUILD=$(BUILD)/gcc
 	@$(SUBMAKE) check-system BUILD=$(BUILD)/gcc CC=gcc
 
 # All test programs of one build; they speak TAP.
@@ -115,6 +128,11 @@ check-programs: $(PROGRAM) $(SERVICE) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_SERVICE=$(abspath $(SERVICE)) \
 		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --exec '' \
 		$(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
+
+# The agent killed at every call, and a thousand times under load: some minutes, once.
+check-crash: $(PROGRAM) $(KILLER) $(CRASH_TESTS)
+	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_KILLER=$(abspath $(KILLER)) \
+		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --comments --exec '' $(CRASH_TESTS)
 
 # The agent as a service of a real systemd, in a throw-away container: needs root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
