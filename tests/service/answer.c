@@ -254,18 +254,18 @@ void answer_drip_first(struct request *request, const struct fault *fault)
 bool answer_drip(struct request *request)
 {
 	const char *drip = request->drip->drip;
-	size_t length = strlen(drip), budget = request->drip->pace ? 1 : 1024 * 1024;
-	int fd = socket_of(request);
+	size_t length = strlen(drip), room = request->drip->pace ? 1 : 16384;
+	char block[16384];
 
-	while (budget > 0) {
-		size_t at = request->dripped % length;
-		ssize_t n = send(fd, drip + at, MIN(length - at, budget),
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+	for (unsigned turns = request->drip->pace ? 1 : 64; turns > 0; turns--) {
+		ssize_t n;
 
+		for (size_t i = 0; i < room; i++)
+			block[i] = drip[(request->dripped + i) % length];
+		n = send(socket_of(request), block, room, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN;
 		request->dripped += (size_t)n;
-		budget -= (size_t)n;
 	}
 	return true;
 }
