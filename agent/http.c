@@ -29,7 +29,7 @@ struct http_request {
 	uint64_t offset;	    /* of the next byte that curl gets of the file */
 	const char *source_problem; /* NULL: none */
 	char *answer;
-	size_t length;
+	size_t length, head; /* bytes of it that came */
 	bool overflow;
 	usec_t stall_timeout, started;
 	uint64_t mark;	/* bytes, both ways, when it was seen to move last */
@@ -196,6 +196,19 @@ static size_t on_write(char *data, size_t size, size_t count, void *userdata)
 	request->length += n;
 	answer[request->length] = '\0';
 	return n;
+}
+
+/* curl limits a line, and the head, but keeps trailers without end. */
+static size_t on_header(char *data, size_t size, size_t count, void *userdata)
+{
+	struct http_request *request = userdata;
+
+	(void)data;
+	request->head += size * count;
+	if (request->head <= HTTP_HEAD_MAX)
+		return size * count;
+	request->overflow = true;
+	return 0;
 }
 
 /* ---- stalls ---- */
@@ -448,7 +461,8 @@ static void describe(struct http_request *request, CURLcode code,
 		describe_stall(request);
 	else if (request->overflow)
 		snprintf(request->problem, sizeof(request->problem),
-			 "the answer is longer than %zu bytes", HTTP_ANSWER_MAX);
+			 "the answer is longer than %zu bytes",
+			 request->head > HTTP_HEAD_MAX ? HTTP_HEAD_MAX : HTTP_ANSWER_MAX);
 	else if (!request->problem[0])
 		snprintf(request->problem, sizeof(request->problem), "%s",
 			 curl_easy_strerror(code));
@@ -587,6 +601,8 @@ static void set_common(struct http_request *request, const struct http_call *cal
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "asset-agent/" VERSION);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	/* Whatever the machine's own settings would still put up with. */
