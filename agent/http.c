@@ -352,6 +352,15 @@ static enum transport transport_of(CURLcode code)
 	return TRANSPORT_LOCAL;
 }
 
+/* Whether the request could begin: name, connection and TLS stand. */
+static bool is_connected(const struct http_request *request)
+{
+	curl_off_t ready = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+	return ready > 0;
+}
+
 /* Whether the other side broke TLS off with a reason: all of curl's TLS libraries call it
  * an alert, and curl gives no code for it. */
 static bool is_alert(const struct http_request *request)
@@ -372,7 +381,7 @@ static enum transport judge(const struct http_request *request, CURLcode code,
 	if (request->overflow)
 		return TRANSPORT_GARBAGE;
 	if (request->stalled)
-		return TRANSPORT_STALL;
+		return is_connected(request) ? TRANSPORT_STALL : TRANSPORT_TIMEOUT;
 	if (code == CURLE_OK)
 		return status > 0 ? TRANSPORT_ANSWERED : TRANSPORT_GARBAGE;
 	/* A server that refuses a body early answers and closes; the answer counts. */
@@ -438,7 +447,10 @@ static void describe_stall(struct http_request *request)
 	char span[CLOCK_STRING_MAX];
 
 	clock_format_span(span, request->stall_timeout);
-	if (moved <= request->mark)
+	if (!is_connected(request))
+		snprintf(request->problem, sizeof(request->problem),
+			 "no connection for %s", span);
+	else if (moved <= request->mark)
 		snprintf(request->problem, sizeof(request->problem),
 			 "no byte moved for %s", span);
 	else
@@ -457,7 +469,7 @@ static void describe(struct http_request *request, CURLcode code,
 	answer->problem = request->problem;
 	if (request->source_problem)
 		answer->problem = request->source_problem;
-	else if (answer->transport == TRANSPORT_STALL)
+	else if (request->stalled)
 		describe_stall(request);
 	else if (request->overflow)
 		snprintf(request->problem, sizeof(request->problem),

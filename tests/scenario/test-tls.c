@@ -85,11 +85,13 @@ static void put_in_world(struct world *w, const char *name, const char *text)
 
 /* The storage goes by another name, so that it has connections of its own. One attempt is
  * all that a file has: whatever costs one ends in an error sidecar. */
-static void start_behind(struct world *w, const struct service_tls *tls, const char *api)
+static void start_behind(struct world *w, const struct service_tls *tls, const char *api,
+			 const char *upload)
 {
 	const struct world_options options = {
 		.service = { .tls = tls, .content_base = "https://localhost:@PORT@" },
 		.api = api,
+		.upload = upload,
 		.retry = "InitialDelay=10ms\nMaxDelay=50ms\nMaxAttempts=1\n",
 		.no_agent = true,
 	};
@@ -113,7 +115,7 @@ static void token_api_and_upload_all_go_over_tls(void **state)
 	const struct service_tls tls = tls_of(&made.good);
 	struct world *w = *state;
 
-	start_behind(w, &tls, TRUSTING);
+	start_behind(w, &tls, TRUSTING, NULL);
 	world_launch(w);
 	world_drop(w, "small.txt", "in private");
 	world_drop_random(w, "large.bin", 8 << 20, 1);
@@ -130,7 +132,7 @@ static void a_client_certificate_is_presented_to_all_three(void **state)
 	struct world *w = *state;
 
 	tls.trust = made.authority.pem;
-	start_behind(w, &tls, PRESENTING);
+	start_behind(w, &tls, PRESENTING, NULL);
 	world_launch(w);
 	world_drop(w, "known.txt", "from a known client");
 	world_wait_uploaded(w, "known.txt");
@@ -229,7 +231,7 @@ static void meet(struct world *w, const struct trouble *trouble)
 {
 	const struct service_tls good = tls_of(&made.good);
 
-	start_behind(w, &good, TRUSTING);
+	start_behind(w, &good, TRUSTING, NULL);
 	strike_token(w, trouble);
 	strike_api(w, trouble);
 	strike_storage(w, trouble);
@@ -313,6 +315,21 @@ static void a_missing_client_certificate_under_tls_1_2_is_waited_out(void **stat
 	meet(*state, &trouble);
 }
 
+/* Where StallTimeout= is up before ConnectTimeout= is: nothing that a file can help. */
+static void a_storage_that_lets_nobody_in_costs_no_attempt(void **state)
+{
+	const struct service_tls good = tls_of(&made.good);
+	const struct trouble silent = { .tls = good,
+					.door = DOOR_SILENT,
+					.told = "no connection for 200ms" };
+	struct world *w = *state;
+
+	start_behind(w, &good, TRUSTING "ConnectTimeout=1h\n", "StallTimeout=200ms\n");
+	world_launch(w);
+	strike_storage(w, &silent);
+	world_stop(w);
+}
+
 /* ---- plain http beyond this machine ---- */
 
 static void plain_http_to_elsewhere_needs_a_word_of_the_administrator(void **state)
@@ -348,7 +365,7 @@ static void a_content_url_of_plain_http_to_elsewhere_is_refused(void **state)
 	start_behind(w,
 		     &(struct service_tls){ .certificate = made.good.pem,
 					    .key = made.good.key },
-		     TRUSTING);
+		     TRUSTING, NULL);
 	assert_true(asprintf(&body,
 			     "{\"id\":\"a\",\"contentUrl\":\"http://" ELSEWHERE
 			     ":%u/upload?signature=s3cr3t\"}",
@@ -388,6 +405,7 @@ int main(void)
 		scenario(a_handshake_that_is_cut_is_waited_out),
 		scenario(a_missing_client_certificate_is_waited_out),
 		scenario(a_missing_client_certificate_under_tls_1_2_is_waited_out),
+		scenario(a_storage_that_lets_nobody_in_costs_no_attempt),
 		scenario(plain_http_to_elsewhere_needs_a_word_of_the_administrator),
 		scenario(a_content_url_of_plain_http_to_elsewhere_is_refused),
 	};
