@@ -128,6 +128,8 @@ static int split_url(const char *url, struct parts *parts, char **ret_reason)
 	if (!parts->text[PART_URL] || !parts->text[PART_SCHEME] ||
 	    !parts->text[PART_HOST])
 		return refuse(ret_reason, "no scheme or no host");
+	if (streq(parts->text[PART_PORT], "0"))
+		return refuse(ret_reason, "not a URL: port 0");
 	lower(parts->text[PART_SCHEME]);
 	lower(parts->text[PART_HOST]);
 	return 0;

@@ -222,6 +222,8 @@ static const struct {
 	{ "https://?q=" SECRET, "not a URL" },
 	{ "https://h:99999/?q=" SECRET, "not a URL" },
 	{ "https://h:port/?q=" SECRET, "not a URL" },
+	{ "https://h:0/?q=" SECRET, "port 0" },
+	{ "https://h:00000/?q=" SECRET, "port 0" },
 	{ "https://[::1/?q=" SECRET, "not a URL" },
 	{ "https://h /?q=" SECRET, "not a URL" },
 	{ "https://h/a b?q=" SECRET, "not a URL" },
