@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "breaker.h"
+#include "macro.h"
 
 static void become(struct breaker *b, enum breaker_state state)
 {
@@ -14,14 +15,20 @@ static void become(struct breaker *b, enum breaker_state state)
 	b->state = state;
 }
 
+/* On top, not the greater of the two: agents that were all told the same second must not
+ * come back in the same second. */
+static usec_t probe_time(const struct breaker *b, usec_t now, usec_t at_least,
+			 uint64_t draw)
+{
+	return usec_add(now, usec_add(at_least,
+				      backoff_delay(&b->backoff, b->failures, draw)));
+}
+
 static void open_until_probe(struct breaker *b, usec_t now, usec_t at_least,
 			     uint64_t draw)
 {
 	b->failures++;
-	/* On top, not the greater of the two: agents that were all told the same second
-	 * must not come back in the same second. */
-	b->next_probe = usec_add(
-		now, usec_add(at_least, backoff_delay(&b->backoff, b->failures, draw)));
+	b->next_probe = probe_time(b, now, at_least, draw);
 	become(b, BREAKER_OPEN);
 }
 
@@ -50,8 +57,12 @@ enum breaker_change breaker_failed(struct breaker *b, bool probe, usec_t now,
 		open_until_probe(b, now, at_least, draw);
 		return BREAKER_SAME;
 	}
-	if (b->state != BREAKER_CLOSED)
+	if (b->state != BREAKER_CLOSED) {
+		if (at_least > 0)
+			b->next_probe = MAX(b->next_probe,
+					    probe_time(b, now, at_least, draw));
 		return BREAKER_SAME;
+	}
 	b->since = now;
 	open_until_probe(b, now, at_least, draw);
 	return BREAKER_OPENED;
@@ -70,7 +81,6 @@ enum breaker_change breaker_succeeded(struct breaker *b, bool probe)
 
 void breaker_abandoned(struct breaker *b, bool probe)
 {
-	/* next_probe has passed already, or this one would not have started. */
 	if (probe)
 		become(b, BREAKER_OPEN);
 }

@@ -7,7 +7,8 @@
  * Closed: everybody asks. The first failure that is the thing's own opens it: then one
  * probe at a time asks, after a wait that backs off with each probe that fails, until one
  * comes back good. Requests that were under way when it opened change nothing, however
- * they end. Pure: `now` is monotonic, the draw comes in as a parameter.
+ * they end, but for what the thing asks for in them: a longer wait is kept. Pure: `now`
+ * is monotonic, the draw comes in as a parameter.
  */
 
 #include <stdbool.h>
@@ -21,7 +22,7 @@ struct breaker {
 	enum breaker_state state; /* assigned by breaker.c alone */
 	unsigned failures;	  /* probes that failed in a row, and the first failure */
 	usec_t since;		  /* when it opened; as long as it is not closed */
-	usec_t next_probe;	  /* BREAKER_OPEN: not before */
+	usec_t next_probe;	  /* not closed: none may go before */
 };
 
 enum breaker_change { BREAKER_SAME, BREAKER_OPENED, BREAKER_CLOSED_AGAIN };
@@ -45,5 +46,5 @@ enum breaker_change breaker_failed(struct breaker *b, bool probe, usec_t now,
 enum breaker_change breaker_succeeded(struct breaker *b, bool probe);
 
 /* The probe ended without telling anything (its file vanished, the agent stops): another
- * may start at once. */
+ * may start, at once unless a longer wait was asked for meanwhile. */
 void breaker_abandoned(struct breaker *b, bool probe);
