@@ -21,3 +21,8 @@ void bucket_take(struct bucket *b, usec_t now)
 		return;
 	b->full_at = usec_add(MAX(b->full_at, now), b->interval);
 }
+
+void bucket_return(struct bucket *b)
+{
+	b->full_at = usec_sub(b->full_at, b->interval);
+}

@@ -22,3 +22,6 @@ usec_t bucket_next(const struct bucket *b, usec_t now);
 
 /* Counts one that goes at @now, which bucket_next() allowed. */
 void bucket_take(struct bucket *b, usec_t now);
+
+/* One that was counted did not go. */
+void bucket_return(struct bucket *b);

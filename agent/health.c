@@ -91,6 +91,25 @@ health_probes health_start(struct health *health, unsigned needs, usec_t now)
 	return probes;
 }
 
+bool health_enter(struct health *health, unsigned index, health_probes *probes,
+		  usec_t now)
+{
+	struct breaker *breaker = &health->services[index].breaker;
+
+	if (*probes & bit(index))
+		return breaker->next_probe <= now;
+	if (breaker_next(breaker, now) > now)
+		return false;
+	if (breaker_start(breaker))
+		*probes |= bit(index);
+	return true;
+}
+
+void health_unasked(struct health *health)
+{
+	bucket_return(&health->requests);
+}
+
 static bool take_probe(health_probes *probes, unsigned index)
 {
 	bool had = *probes & bit(index);

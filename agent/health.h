@@ -61,6 +61,16 @@ usec_t health_next(const struct health *health, unsigned needs, usec_t now);
 /* It starts. Returns the probes that it carries. */
 health_probes health_start(struct health *health, unsigned needs, usec_t now);
 
+/* A transfer that started is about to ask the service @index (an enum health_part, or of
+ * health_storage()). True: it may, as that works, or as the probe, which *@probes then
+ * has. False: that went away meanwhile, or asked for peace. */
+bool health_enter(struct health *health, unsigned index, health_probes *probes,
+		  usec_t now);
+
+/* What started with NEED_API has not asked Create Asset, and won't before it starts
+ * again: it does not count for RequestRate. */
+void health_unasked(struct health *health);
+
 struct health_failure {
 	const char *why;	/* for people */
 	usec_t retry_after;	/* what the service asked for; 0: nothing */

@@ -114,7 +114,7 @@ static void reauthorize(struct transfer *t, usec_t retry_after)
 	token_refused(t->services->token, t->token_serial);
 	if (!t->reauthed) {
 		t->reauthed = true;
-		transfer_ask(t);
+		transfer_restart(t); /* it asks twice, and counts twice for RequestRate */
 		return;
 	}
 	transfer_report_failure(t, HEALTH_AUTH, retry_after);
@@ -199,7 +199,9 @@ static void on_token(void *userdata, const struct token_failure *failure)
 
 	t->waits_for_token = false;
 	if (!failure) {
-		transfer_ask(t);
+		/* While it waited, the file may have changed, the API gone away, and its
+		 * place under RequestRate been lost. */
+		transfer_restart(t);
 		return;
 	}
 	transfer_set_error(t, STAGE_TOKEN, failure->why);
@@ -213,13 +215,17 @@ void transfer_ask(struct transfer *t)
 	const struct config_spool *spool = transfer_spool(t);
 	const char *bearer;
 
-	if (t->services->stopping || !spool) {
+	if (t->services->stopping || !spool || !transfer_may_ask(t, HEALTH_AUTH) ||
+	    !transfer_may_ask(t, HEALTH_API)) {
 		transfer_pause(t);
 		return;
 	}
 	t->waiter = (struct token_waiter){ .done = on_token, .userdata = t };
 	bearer = token_get(t->services->token, &t->waiter, &t->token_serial);
 	t->waits_for_token = !bearer;
-	if (bearer && send_question(t, spool, bearer) < 0)
+	if (!bearer)
+		return;
+	t->counted = false;
+	if (send_question(t, spool, bearer) < 0)
 		transfer_later(t, TRANSFER_LOCAL_DELAY);
 }

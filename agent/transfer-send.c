@@ -91,6 +91,10 @@ void transfer_send(struct transfer *t)
 		resign(t);
 		return;
 	}
+	if (!transfer_may_ask(t, storage_of(t))) {
+		transfer_pause(t);
+		return;
+	}
 	if (!is_unchanged(t)) {
 		transfer_drop_grant(t);
 		transfer_set_error(t, STAGE_UPLOAD,

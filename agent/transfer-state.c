@@ -106,6 +106,9 @@ void transfer_finish(struct transfer *t, enum transfer_end how)
 	struct transfer_services *services = t->services;
 
 	t->fd = close_fd(t->fd);
+	if (t->counted)
+		health_unasked(services->health);
+	t->counted = false;
 	health_leave(services->health, &t->probes);
 	services->ended(services->userdata, t, how);
 }
@@ -124,6 +127,12 @@ void transfer_pause(struct transfer *t)
 	transfer_finish(t, TRANSFER_PAUSED);
 }
 
+void transfer_restart(struct transfer *t)
+{
+	t->first = true;
+	transfer_pause(t);
+}
+
 void transfer_idle(struct transfer *t)
 {
 	transfer_drop_grant(t);
@@ -136,6 +145,11 @@ void transfer_later(struct transfer *t, usec_t delay)
 	back_to_take(t);
 	t->again_at = usec_add(clock_monotonic(), delay);
 	transfer_finish(t, TRANSFER_LATER);
+}
+
+bool transfer_may_ask(struct transfer *t, unsigned index)
+{
+	return health_enter(t->services->health, index, &t->probes, clock_monotonic());
 }
 
 void transfer_report_failure(struct transfer *t, unsigned index, usec_t retry_after)

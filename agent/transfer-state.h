@@ -94,6 +94,8 @@ struct transfer {
 	bool waits_for_token;
 	uint64_t token_serial;
 	bool reauthed, resigned;
+	bool counted; /* for RequestRate, and has not asked yet */
+	bool first;   /* nothing went wrong: to be started before the others */
 	health_probes probes;
 	usec_t started, again_at; /* monotonic */
 	sd_event_source *step_source;
@@ -144,10 +146,14 @@ void transfer_report_works(struct transfer *transfer, unsigned index);
 /* ---- ends ---- */
 
 void transfer_finish(struct transfer *transfer, enum transfer_end how);
+/* May go on to ask the service @index. Else it is to be paused. */
+bool transfer_may_ask(struct transfer *transfer, unsigned index);
 /* Back to the queue, with the grant if there is one. */
 void transfer_pause(struct transfer *transfer);
 /* There is nothing to do, and nothing to remember. */
 void transfer_idle(struct transfer *transfer);
+/* The same, to be started again from its beginning before the others. */
+void transfer_restart(struct transfer *transfer);
 void transfer_later(struct transfer *transfer, usec_t delay);
 /* Paused until the disk can be written; @what ("recording the upload") was being done. */
 void transfer_disk_failed(struct transfer *transfer, int error, const char *what);

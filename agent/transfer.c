@@ -87,7 +87,9 @@ static void taken(struct transfer *t, const struct config_spool *spool)
 	set_type(t);
 	if (t->id && !t->url.url && transfer_read_url(t, &reason) < 0)
 		transfer_drop_grant(t); /* of a row, under another configuration */
-	if (!t->id) {
+	if (!t->id && !t->counted) {
+		transfer_restart(t); /* now it needs more than it did */
+	} else if (!t->id) {
 		transfer_set_step(t, STEP_ASK);
 		transfer_ask(t);
 	} else if (!t->recorded) {
@@ -136,7 +138,7 @@ static void take(struct transfer *t)
 	if (had_grant && !fs_identity_equal(&identity, &t->identity)) {
 		transfer_drop_grant(t); /* it was for another content */
 		t->identity = identity;
-		transfer_pause(t);
+		transfer_restart(t);
 		return;
 	}
 	t->identity = identity;
@@ -180,7 +182,10 @@ void transfer_start(struct transfer *t)
 
 	if (t->started == 0)
 		t->started = now;
-	t->reauthed = false;
+	if (!t->first) /* else it goes on with what it had begun */
+		t->reauthed = false;
+	t->first = false;
+	t->counted = transfer_needs(t) & NEED_API;
 	t->probes = health_start(t->services->health, transfer_needs(t), now);
 	(void)sd_event_source_set_enabled(t->step_source, SD_EVENT_ONESHOT);
 }

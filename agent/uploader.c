@@ -304,7 +304,8 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 		/* First in line where it has something to lose; else behind the others,
 		 * so that one file that an answer always chokes on can't hold them all.
 		 */
-		schedule_ready(&u->schedule, &file->item, t->id || t->resigned);
+		schedule_ready(&u->schedule, &file->item,
+			       t->id || t->resigned || t->first);
 		return;
 	case TRANSFER_FAILED: wait_in_mind(u, file, ITEM_WAITING, t->again_at); return;
 	}

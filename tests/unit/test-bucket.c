@@ -121,12 +121,33 @@ static void test_asking_takes_nothing(void **state)
 	assert_memory_equal(&b, &fresh, sizeof(b));
 }
 
+/* One that did not go leaves room for exactly one, now or later. */
+static void test_return(void **state)
+{
+	struct bucket b = { .interval = S, .burst = 2 };
+
+	(void)state;
+	bucket_take(&b, 10 * S);
+	bucket_take(&b, 10 * S);
+	assert_int_equal(bucket_next(&b, 10 * S), 11 * S);
+	bucket_return(&b);
+	assert_int_equal(bucket_next(&b, 10 * S), 10 * S);
+	bucket_take(&b, 10 * S);
+	assert_int_equal(bucket_next(&b, 10 * S), 11 * S);
+	bucket_take(&b, 30 * S);
+	bucket_return(&b);
+	bucket_take(&b, 30 * S);
+	bucket_take(&b, 30 * S);
+	assert_int_equal(bucket_next(&b, 30 * S), 31 * S);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scripts),
 		cmocka_unit_test(test_long_run),
 		cmocka_unit_test(test_asking_takes_nothing),
+		cmocka_unit_test(test_return),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

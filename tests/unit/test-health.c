@@ -253,6 +253,35 @@ static void test_leave(void **state)
 	assert_true(health_next(h, NEED_API, now) <= now);
 }
 
+/* What went away after a transfer had started is asked by one, that one or another. */
+static void test_enter(void **state)
+{
+	struct health *h = make();
+	health_probes none = 0, first, second;
+
+	(void)state;
+	first = health_start(h, NEED_API, now);
+	second = health_start(h, NEED_API, now);
+	assert_true(health_enter(h, HEALTH_API, &first, now));
+	assert_int_equal(first, 0);
+	health_failed(h, HEALTH_API, &none, &FAILURE);
+	assert_false(health_enter(h, HEALTH_API, &first, now));
+	now += S;
+	assert_true(health_enter(h, HEALTH_API, &first, now));
+	assert_int_equal(first, 1U << HEALTH_API);
+	assert_true(health_enter(h, HEALTH_API, &first, now));
+	assert_false(health_enter(h, HEALTH_API, &second, now));
+	/* Not even the probe, where peace is asked for meanwhile. */
+	health_failed(h, HEALTH_API, &none,
+		      &(struct health_failure){ .why = "", .retry_after = 60 * S });
+	assert_false(health_enter(h, HEALTH_API, &first, now));
+	health_leave(h, &first);
+	assert_false(health_enter(h, HEALTH_API, &second, now));
+	now += 61 * S;
+	assert_true(health_enter(h, HEALTH_API, &second, now));
+	assert_int_equal(second, 1U << HEALTH_API);
+}
+
 /* ---- storage hosts ---- */
 
 static void test_hosts(void **state)
@@ -342,6 +371,11 @@ static void test_request_rate(void **state)
 	assert_true(health_next(&h, NEED_API, now) <= now);
 	health_start(&h, NEED_API, now);
 	assert_int_equal(health_next(&h, NEED_API, now), now + 2 * S);
+	/* Unless it did not come to asking. */
+	health_unasked(&h);
+	assert_true(health_next(&h, NEED_API, now) <= now);
+	health_start(&h, NEED_API, now);
+	assert_int_equal(health_next(&h, NEED_API, now), now + 2 * S);
 }
 
 /* The later of the two counts: the rate, or the outage. */
@@ -367,12 +401,12 @@ static void test_rate_and_outage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_all_is_well),	    TEST(test_goes_and_comes_back),
-		TEST(test_one_line),	    TEST(test_retry_after),
-		TEST(test_several_probes),  TEST(test_leave),
-		TEST(test_hosts),	    TEST(test_too_many_hosts),
-		TEST(test_long_names),	    TEST(test_request_rate),
-		TEST(test_rate_and_outage),
+		TEST(test_all_is_well),	   TEST(test_goes_and_comes_back),
+		TEST(test_one_line),	   TEST(test_retry_after),
+		TEST(test_several_probes), TEST(test_leave),
+		TEST(test_enter),	   TEST(test_hosts),
+		TEST(test_too_many_hosts), TEST(test_long_names),
+		TEST(test_request_rate),   TEST(test_rate_and_outage),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
