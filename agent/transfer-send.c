@@ -73,6 +73,11 @@ static void on_sent(void *userdata, const struct http_answer *answer)
 	}
 }
 
+bool transfer_url_is_over(const struct transfer *t)
+{
+	return clock_monotonic() >= t->expires;
+}
+
 void transfer_send(struct transfer *t)
 {
 	const struct http_call call = {
@@ -86,7 +91,8 @@ void transfer_send(struct transfer *t)
 	};
 	int r;
 
-	if (clock_monotonic() >= t->expires) {
+	/* It was granted a moment ago: the next one would be no better. */
+	if (transfer_url_is_over(t)) {
 		transfer_set_error(t, STAGE_UPLOAD, "the URL expired before its turn");
 		resign(t);
 		return;

@@ -142,6 +142,9 @@ static void take(struct transfer *t)
 		return;
 	}
 	t->identity = identity;
+	/* It waited for too long, by no fault of its own. */
+	if (had_grant && transfer_url_is_over(t))
+		transfer_drop_grant(t);
 	taken(t, spool);
 }
 
