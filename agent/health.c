@@ -50,29 +50,96 @@ void health_name(struct health *health, enum health_part part, const char *name)
 	snprintf(health->services[part].name, HEALTH_NAME_MAX, "%s", name);
 }
 
+/* The place of a host that is new: a free one, or that of the one least missed. */
+static unsigned place_for_host(struct health *health)
+{
+	unsigned best = ARRAY_SIZE(health->services) - 1;
+	uint64_t oldest = UINT64_MAX;
+
+	if (health->used < ARRAY_SIZE(health->services))
+		return health->used++;
+	for (unsigned i = HEALTH_STORAGE; i < health->used; i++) {
+		const struct health_service *host = &health->services[i];
+
+		if (host->breaker.state != BREAKER_CLOSED || host->used >= oldest)
+			continue;
+		oldest = host->used;
+		best = i;
+	}
+	return best;
+}
+
+static unsigned find_host(const struct health *health, const char *host)
+{
+	unsigned index = HEALTH_STORAGE;
+
+	while (index < health->used && !streq(health->services[index].name, host))
+		index++;
+	return index;
+}
+
 unsigned health_storage(struct health *health, const char *host)
 {
-	unsigned index;
+	unsigned index = find_host(health, host);
 
-	for (index = HEALTH_STORAGE; index < health->used; index++)
-		if (streq(health->services[index].name, host))
-			return index;
-	if (health->used == ARRAY_SIZE(health->services))
-		return health->used - 1;
-	snprintf(health->services[index].name, HEALTH_NAME_MAX, "%s", host);
-	health->used++;
+	if (index == health->used) {
+		index = place_for_host(health);
+		/* One that is away keeps its name: it is the one that was told of. */
+		if (health->services[index].breaker.state == BREAKER_CLOSED)
+			snprintf(health->services[index].name, HEALTH_NAME_MAX, "%s",
+				 host);
+	}
+	health->services[index].used = ++health->uses;
 	return index;
+}
+
+unsigned health_need_of(unsigned index)
+{
+	return 1U << (index + 1);
 }
 
 static bool is_needed(unsigned index, unsigned needs)
 {
-	return needs & 1U << part_of(index);
+	return needs & (index < HEALTH_STORAGE ? 1U << index : health_need_of(index));
+}
+
+/* The host of the latest grants that may be probed first; 0: one works, or none was
+ * named.
+ */
+static unsigned host_to_probe(const struct health *health, usec_t now)
+{
+	uint64_t known = MIN(health->grant_count, (uint64_t)HEALTH_GRANTS_MAX);
+	usec_t soonest = USEC_INFINITY;
+	unsigned best = 0;
+
+	for (uint64_t i = 0; i < known; i++) {
+		unsigned index = health->grants[i];
+		const struct breaker *breaker = &health->services[index].breaker;
+		usec_t next = breaker_next(breaker, now);
+
+		if (breaker->state == BREAKER_CLOSED)
+			return 0;
+		if (best && next >= soonest)
+			continue;
+		soonest = next;
+		best = index;
+	}
+	return best;
+}
+
+/* @needs with a host by its own bit. */
+static unsigned name_host(const struct health *health, unsigned needs, usec_t now)
+{
+	unsigned host = needs & NEED_STORAGE ? host_to_probe(health, now) : 0;
+
+	return host ? needs | health_need_of(host) : needs;
 }
 
 usec_t health_next(const struct health *health, unsigned needs, usec_t now)
 {
 	usec_t next = needs & NEED_API ? bucket_next(&health->requests, now) : 0;
 
+	needs = name_host(health, needs, now);
 	for (unsigned i = 0; i < health->used; i++)
 		if (is_needed(i, needs))
 			next = MAX(next, breaker_next(&health->services[i].breaker, now));
@@ -85,6 +152,7 @@ health_probes health_start(struct health *health, unsigned needs, usec_t now)
 
 	if (needs & NEED_API)
 		bucket_take(&health->requests, now);
+	needs = name_host(health, needs, now);
 	for (unsigned i = 0; i < health->used; i++)
 		if (is_needed(i, needs) && breaker_start(&health->services[i].breaker))
 			probes |= bit(i);
@@ -116,6 +184,14 @@ static bool take_probe(health_probes *probes, unsigned index)
 
 	*probes &= ~bit(index);
 	return had;
+}
+
+void health_granted(struct health *health, unsigned index, health_probes *probes)
+{
+	health->grants[health->grant_count++ % HEALTH_GRANTS_MAX] = index;
+	for (unsigned i = HEALTH_STORAGE; i < health->used; i++)
+		if (i != index && take_probe(probes, i))
+			breaker_abandoned(&health->services[i].breaker, true);
 }
 
 static void say_gone(const struct health_service *service, enum health_part part,

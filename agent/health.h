@@ -16,8 +16,9 @@
 #include "bucket.h"
 #include "clock.h"
 
-#define HEALTH_HOSTS_MAX 16 /* storage hosts that are told apart */
-#define HEALTH_NAME_MAX	 256
+#define HEALTH_HOSTS_MAX  16 /* storage hosts that are told apart */
+#define HEALTH_GRANTS_MAX 8  /* latest grants that tell where the next one may lead */
+#define HEALTH_NAME_MAX	  256
 
 enum health_part { HEALTH_AUTH, HEALTH_API, HEALTH_DISK, HEALTH_STORAGE };
 
@@ -26,19 +27,26 @@ enum health_need {
 	NEED_AUTH = 1 << HEALTH_AUTH,
 	NEED_API = 1 << HEALTH_API,
 	NEED_DISK = 1 << HEALTH_DISK,
-	NEED_STORAGE = 1 << HEALTH_STORAGE, /* whichever host: it is not known before */
+	/* A storage host that is not known before it is granted: it will do if one of
+	 * those that the latest grants named is there. Where all of them are away, one
+	 * transfer at a time goes as a probe, of the one that may be probed first. */
+	NEED_STORAGE = 1 << HEALTH_STORAGE,
+	/* And above: one host each, health_need_of(). */
 };
 
 struct health_service {
 	char name[HEALTH_NAME_MAX]; /* for people: a URL's host, a path */
 	struct breaker breaker;
-	usec_t since; /* real time, while it is away */
+	usec_t since;  /* real time, while it is away */
+	uint64_t used; /* a host's: counts up with each time that one is spoken of */
 };
 
 struct health {
 	struct health_service services[HEALTH_STORAGE + HEALTH_HOSTS_MAX];
-	unsigned used;		/* of services */
-	struct bucket requests; /* RequestRate: for Create Asset */
+	unsigned used;			    /* of services */
+	struct bucket requests;		    /* RequestRate: for Create Asset */
+	unsigned grants[HEALTH_GRANTS_MAX]; /* indices of their hosts, in a ring */
+	uint64_t grant_count, uses;
 };
 
 /* Bits of services, by their index. */
@@ -50,9 +58,17 @@ void health_init(struct health *health, const struct backoff *backoff,
 /* What the fixed parts are called in messages. */
 void health_name(struct health *health, enum health_part part, const char *name);
 
-/* The service of a storage host, made known where it is new. Where there are too many,
- * the last ones share one. */
+/* The service of a storage host, made known where it is new. Where there are too many, it
+ * takes the place of the one that works and was not spoken of for longest; where all are
+ * away, it shares the last one. */
 unsigned health_storage(struct health *health, const char *host);
+
+/* The bit of the host @index of health_storage(). */
+unsigned health_need_of(unsigned index);
+
+/* A URL was granted for the host @index. The probes of other hosts, which it turned out
+ * not to be needed for, leave *@probes. */
+void health_granted(struct health *health, unsigned index, health_probes *probes);
 
 /* When a transfer with @needs may start; @now or earlier: at once; USEC_INFINITY: when a
  * probe that is under way has ended. */

@@ -33,6 +33,7 @@ enum item_state {
 struct item {
 	enum item_state state;
 	unsigned attempts; /* that failed by its own fault, in a row */
+	unsigned lane;	   /* which queue it is ready in; the owner's, while it is not */
 	bool stirred;	   /* an event came while it was moving: look again after */
 	usec_t at;
 	/* What it is called: an opaque place and a name, both the owner's. */

@@ -19,7 +19,8 @@ int schedule_init(struct schedule *schedule)
 {
 	*schedule = (struct schedule){ .heap = calloc(SCHEDULE_MAX,
 						      sizeof(struct item *)) };
-	TAILQ_INIT(&schedule->ready);
+	for (size_t i = 0; i < SCHEDULE_LANES; i++)
+		TAILQ_INIT(&schedule->ready[i]);
 	return schedule->heap ? 0 : -ENOMEM;
 }
 
@@ -123,7 +124,7 @@ static void change(struct schedule *schedule, struct item *item, enum item_state
 	if (item->heap_index != NO_INDEX)
 		heap_remove(schedule, item);
 	else if (item->state == ITEM_READY)
-		TAILQ_REMOVE(&schedule->ready, item, ready);
+		TAILQ_REMOVE(&schedule->ready[item->lane], item, ready);
 	schedule->counts[item->state]--;
 	if (item->state != state)
 		item_move(item, state);
@@ -141,16 +142,19 @@ void schedule_wait(struct schedule *schedule, struct item *item, enum item_state
 
 void schedule_ready(struct schedule *schedule, struct item *item, bool first)
 {
+	struct item_queue *ready = &schedule->ready[item->lane];
+
+	assert(item->lane < SCHEDULE_LANES);
 	change(schedule, item, ITEM_READY);
 	if (first)
-		TAILQ_INSERT_HEAD(&schedule->ready, item, ready);
+		TAILQ_INSERT_HEAD(ready, item, ready);
 	else
-		TAILQ_INSERT_TAIL(&schedule->ready, item, ready);
+		TAILQ_INSERT_TAIL(ready, item, ready);
 }
 
-struct item *schedule_peek(struct schedule *schedule)
+struct item *schedule_peek(struct schedule *schedule, unsigned lane)
 {
-	return TAILQ_FIRST(&schedule->ready);
+	return TAILQ_FIRST(&schedule->ready[lane]);
 }
 
 void schedule_start(struct schedule *schedule, struct item *item)

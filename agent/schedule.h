@@ -5,20 +5,24 @@
  * many lie in the spools, and which is next.
  *
  * It knows each item by (place, name), keeps those that wait for a time in a heap and
- * those that wait for a slot in a queue, and counts them by state. It owns no item. Pure:
+ * those that wait for a slot in queues, and counts them by state. It owns no item. Pure:
  * `now` comes in as a parameter.
+ *
+ * There is a queue for each lane: items of one lane can go or have to wait together, for
+ * the same things, so that none stands in the way of those of another.
  */
 
 #include "item.h"
 
-#define SCHEDULE_MAX 4096
+#define SCHEDULE_MAX   4096
+#define SCHEDULE_LANES 32
 
 TAILQ_HEAD(item_queue, item);
 
 struct schedule {
 	struct item **heap; /* SETTLING and WAITING, the earliest first */
 	size_t heap_size;
-	struct item_queue ready;
+	struct item_queue ready[SCHEDULE_LANES];
 	void *index; /* tsearch(3), by place and name */
 	size_t counts[ITEM_STATES];
 	size_t size; /* items in it */
@@ -47,11 +51,12 @@ int schedule_add(struct schedule *schedule, struct item *item);
 void schedule_wait(struct schedule *schedule, struct item *item, enum item_state state,
 		   usec_t at);
 
-/* @item waits for a slot: behind all others, or (@first) before them. */
+/* @item waits for a slot, in the queue of its lane: behind all others, or (@first) before
+ * them. */
 void schedule_ready(struct schedule *schedule, struct item *item, bool first);
 
-/* The next item for a free slot, still in ITEM_READY, or NULL. */
-struct item *schedule_peek(struct schedule *schedule);
+/* The next item of @lane for a free slot, still in ITEM_READY, or NULL. */
+struct item *schedule_peek(struct schedule *schedule, unsigned lane);
 
 /* @item, in ITEM_READY, gets a slot. */
 void schedule_start(struct schedule *schedule, struct item *item);

@@ -105,6 +105,7 @@ static void granted(struct transfer *t, struct asset_grant *grant,
 		  t->url.shown);
 	transfer_report_works(t, HEALTH_AUTH);
 	transfer_report_works(t, HEALTH_API);
+	health_granted(t->services->health, transfer_storage(t), &t->probes);
 	transfer_set_step(t, STEP_RECORD_GRANT);
 	transfer_record_grant(t);
 }

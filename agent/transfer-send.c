@@ -2,11 +2,6 @@
 #include "macro.h"
 #include "transfer-finish.h"
 
-static unsigned storage_of(const struct transfer *t)
-{
-	return health_storage(t->services->health, t->url.host);
-}
-
 static bool is_unchanged(struct transfer *t)
 {
 	struct fs_identity now;
@@ -46,7 +41,7 @@ static void resign(struct transfer *t)
 static void on_sent(void *userdata, const struct http_answer *answer)
 {
 	struct transfer *t = userdata;
-	unsigned storage = storage_of(t);
+	unsigned storage = transfer_storage(t);
 	enum verdict verdict;
 
 	t->request = NULL;
@@ -97,7 +92,7 @@ void transfer_send(struct transfer *t)
 		resign(t);
 		return;
 	}
-	if (!transfer_may_ask(t, storage_of(t))) {
+	if (!transfer_may_ask(t, transfer_storage(t))) {
 		transfer_pause(t);
 		return;
 	}

@@ -147,6 +147,11 @@ void transfer_later(struct transfer *t, usec_t delay)
 	transfer_finish(t, TRANSFER_LATER);
 }
 
+unsigned transfer_storage(const struct transfer *t)
+{
+	return health_storage(t->services->health, t->url.host);
+}
+
 bool transfer_may_ask(struct transfer *t, unsigned index)
 {
 	return health_enter(t->services->health, index, &t->probes, clock_monotonic());

@@ -137,6 +137,9 @@ void transfer_drop_grant(struct transfer *transfer);
 struct ledger_row transfer_row(const struct transfer *transfer, enum ledger_state state);
 void transfer_drop_row(struct transfer *transfer);
 
+/* The host of the grant, as health_storage() has it. */
+unsigned transfer_storage(const struct transfer *transfer);
+
 /* @index is an enum health_part, or of health_storage(). What went wrong is what was
  * noted. */
 void transfer_report_failure(struct transfer *transfer, unsigned index,

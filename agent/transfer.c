@@ -154,8 +154,11 @@ unsigned transfer_needs(const struct transfer *t)
 {
 	if (t->step >= STEP_RECORD_UPLOAD)
 		return NEED_DISK;
-	return t->id ? NEED_DISK | NEED_STORAGE
-		     : NEED_DISK | NEED_STORAGE | NEED_AUTH | NEED_API;
+	if (!t->id)
+		return NEED_DISK | NEED_STORAGE | NEED_AUTH | NEED_API;
+	/* What was restored has not been read yet, and leads to a host that is not known.
+	 */
+	return t->url.host ? NEED_DISK | health_need_of(transfer_storage(t)) : NEED_DISK;
 }
 
 static int on_start(sd_event_source *source, void *userdata)

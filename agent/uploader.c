@@ -6,6 +6,7 @@
 
 #define ROOM_TO_RESUME (SCHEDULE_MAX / 4) /* scans go on when that much is free again */
 #define WAITING_MAX    (SCHEDULE_MAX / 2) /* files that wait for a time, kept in mind */
+#define NEW_FIRST      4		  /* one in so many starts */
 #define BUSY_DELAY_MAX USEC_PER_MINUTE	  /* between two looks at a file being written */
 
 struct file {
@@ -30,6 +31,7 @@ struct uploader {
 	sd_event_source *pump_source; /* starts what can be started */
 	sd_event_source *wake_source; /* when the next one may be */
 	bool starved;		      /* a candidate found no room */
+	uint64_t starts;
 	struct uploader_stats stats;
 };
 
@@ -92,6 +94,40 @@ static int add_file(struct uploader *u, struct spool_directory *directory,
 	return 0;
 }
 
+/* ---- lanes: who waits for the same things ---- */
+
+enum lane {
+	LANE_RECORD, /* its upload or its end is to be recorded: nobody is asked */
+	LANE_HOST,   /* it has a URL: one lane for each storage host */
+	LANE_NEW = LANE_HOST + HEALTH_HOSTS_MAX, /* it asks for one */
+	LANES
+};
+
+_Static_assert(LANES <= SCHEDULE_LANES, "each host has its lane");
+
+static unsigned lane_of(const struct transfer *t)
+{
+	if (!t || transfer_needs(t) & NEED_API)
+		return LANE_NEW;
+	if (transfer_needs(t) == NEED_DISK)
+		return LANE_RECORD;
+	return LANE_HOST + transfer_storage(t) - HEALTH_STORAGE;
+}
+
+static void ready(struct uploader *u, struct file *file, bool first)
+{
+	file->item.lane = lane_of(file->transfer);
+	schedule_ready(&u->schedule, &file->item, first);
+}
+
+/* It gets ready by itself at @at. */
+static void wait_until(struct uploader *u, struct file *file, enum item_state state,
+		       usec_t at)
+{
+	file->item.lane = lane_of(file->transfer);
+	schedule_wait(&u->schedule, &file->item, state, at);
+}
+
 static int need_transfer(struct file *file)
 {
 	struct uploader *u = file->uploader;
@@ -151,7 +187,7 @@ static void wait_in_mind(struct uploader *u, struct file *file, enum item_state 
 	const struct transfer *t = file->transfer;
 
 	if (u->schedule.counts[state] < WAITING_MAX || u->once || (t && t->id)) {
-		schedule_wait(&u->schedule, &file->item, state, at);
+		wait_until(u, file, state, at);
 		return;
 	}
 	spool_look_at(file->directory, at);
@@ -169,12 +205,12 @@ static void stir(struct uploader *u, struct file *file, usec_t at)
 			file->item.attempts = 0;
 			if (file->transfer)
 				file->transfer->attempts = 0;
-			schedule_wait(&u->schedule, &file->item, ITEM_SETTLING, at);
+			wait_until(u, file, ITEM_SETTLING, at);
 		}
 		break;
 	case ITEM_SETTLING:
 		file->busy = 0;
-		schedule_wait(&u->schedule, &file->item, ITEM_SETTLING, at);
+		wait_until(u, file, ITEM_SETTLING, at);
 		break;
 	case ITEM_READY:
 	case ITEM_NEW:
@@ -204,9 +240,9 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 	if (again_at > at)
 		wait_in_mind(u, file, ITEM_WAITING, again_at);
 	else if (at > clock_monotonic())
-		schedule_wait(&u->schedule, &file->item, ITEM_SETTLING, at);
+		wait_until(u, file, ITEM_SETTLING, at);
 	else
-		schedule_ready(&u->schedule, &file->item, false);
+		ready(u, file, false);
 	kick(u);
 	return true;
 }
@@ -232,10 +268,9 @@ int uploader_restore(struct uploader *u, struct spool_directory *directory,
 	file->item.attempts = row->attempts;
 	if (row->state != LEDGER_UPLOADED &&
 	    file->transfer->again_at > clock_monotonic() && row->attempts > 0)
-		schedule_wait(&u->schedule, &file->item, ITEM_WAITING,
-			      file->transfer->again_at);
+		wait_until(u, file, ITEM_WAITING, file->transfer->again_at);
 	else
-		schedule_ready(&u->schedule, &file->item, true);
+		ready(u, file, true);
 	kick(u);
 	return 0;
 }
@@ -304,8 +339,7 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 		/* First in line where it has something to lose; else behind the others,
 		 * so that one file that an answer always chokes on can't hold them all.
 		 */
-		schedule_ready(&u->schedule, &file->item,
-			       t->id || t->resigned || t->first);
+		ready(u, file, t->id || t->resigned || t->first);
 		return;
 	case TRANSFER_FAILED: wait_in_mind(u, file, ITEM_WAITING, t->again_at); return;
 	}
@@ -317,9 +351,9 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 	file->transfer = NULL;
 	file->glimpse = (struct intake_glimpse){};
 	file->item.attempts = 0;
-	schedule_wait(&u->schedule, &file->item, ITEM_SETTLING,
-		      usec_add(clock_monotonic(),
-			       spool_directory_rules(file->directory).quiet));
+	wait_until(u, file, ITEM_SETTLING,
+		   usec_add(clock_monotonic(),
+			    spool_directory_rules(file->directory).quiet));
 }
 
 /* ---- the pump ---- */
@@ -330,15 +364,15 @@ static bool has_slot(const struct uploader *u)
 	       u->services->config->upload.max_concurrent;
 }
 
-/* Starts the next file. Returns when it may be tried, 0: it was started, USEC_INFINITY:
- * there is none, or an event will tell. */
-static usec_t start_next(struct uploader *u, usec_t now)
+/* Starts the next file of @lane. Returns when it may be tried, 0: it was started,
+ * USEC_INFINITY: there is none, or an event will tell. */
+static usec_t start_next_of(struct uploader *u, unsigned lane, usec_t now)
 {
-	struct item *item = schedule_peek(&u->schedule);
+	struct item *item = schedule_peek(&u->schedule, lane);
 	struct file *file;
 	usec_t at;
 
-	if (!item || !has_slot(u) || u->services->stopping)
+	if (!item)
 		return USEC_INFINITY;
 	file = file_of(item);
 	if (need_transfer(file) < 0)
@@ -346,11 +380,30 @@ static usec_t start_next(struct uploader *u, usec_t now)
 	at = health_next(u->services->health, transfer_needs(file->transfer), now);
 	if (at > now)
 		return at;
+	u->starts++;
 	schedule_start(&u->schedule, item);
 	LIST_INSERT_HEAD(&u->moving, file, moving);
 	transfer_start(file->transfer);
 	u->ops->changed(u->userdata);
 	return 0;
+}
+
+/* The same, of all. First what has something to lose; but from time to time a new one, or
+ * those that probe a host which is gone for good would keep us from learning that the API
+ * grants another by now. */
+static usec_t start_next(struct uploader *u, usec_t now)
+{
+	unsigned begin = u->starts % NEW_FIRST == 0 ? LANE_NEW : 0;
+	usec_t soonest = USEC_INFINITY;
+
+	if (!has_slot(u) || u->services->stopping)
+		return USEC_INFINITY;
+	for (unsigned i = 0; i < LANES && soonest > 0; i++) {
+		usec_t at = start_next_of(u, (begin + i) % LANES, now);
+
+		soonest = MIN(soonest, at);
+	}
+	return soonest;
 }
 
 static int on_pump(sd_event_source *source, void *userdata)

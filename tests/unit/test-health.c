@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <limits.h>
 
 #include "health.h"
 #include "log.h"
@@ -98,12 +99,12 @@ static const struct {
 	{ HEALTH_DISK, NEED_DISK, LOG_DISK_AWAY, LOG_DISK_BACK,
 	  "The disk can't be written (/var/lib/asset-agent)",
 	  "The disk can be written again (/var/lib/asset-agent)", "spool" },
-	{ HEALTH_STORAGE, NEED_STORAGE, LOG_SERVICE_AWAY, LOG_SERVICE_BACK,
+	{ HEALTH_STORAGE, 1U << (HEALTH_STORAGE + 1), LOG_SERVICE_AWAY, LOG_SERVICE_BACK,
 	  "The storage is away (store.example)", "The storage is back (store.example)",
 	  "upload" },
 };
 
-#define ALL_NEEDS (NEED_AUTH | NEED_API | NEED_DISK | NEED_STORAGE)
+#define ALL_NEEDS UINT_MAX
 
 static void test_all_is_well(void **state)
 {
@@ -300,10 +301,57 @@ static void test_hosts(void **state)
 	health_failed(h, b, &none, &FAILURE);
 	assert_ptr_equal(health_away(h), &h->services[b]);
 	assert_non_null(strstr(said.text, "The storage is away (b.example)"));
-	/* Which host it will be is not known before: the slowest counts. */
+	/* Who has a URL needs that one host. */
+	assert_int_equal(health_next(h, health_need_of(b), now), now + S);
+	assert_true(health_next(h, health_need_of(a), now) <= now);
+	/* Who has none does not need one that nobody was granted. */
+	assert_true(health_next(h, NEED_STORAGE, now) <= now);
+	now += S;
+	assert_int_equal(health_start(h, NEED_STORAGE, now), 0);
+	assert_int_equal(health_start(h, health_need_of(b), now), 1U << b);
+}
+
+/* New files are held back while all that the latest grants named is away. */
+static void test_likely_hosts(void **state)
+{
+	struct health *h = make();
+	health_probes none = 0, probes;
+	unsigned a, b;
+
+	(void)state;
+	a = health_storage(h, "a.example");
+	b = health_storage(h, "b.example");
+	health_granted(h, a, &none);
+	health_failed(h, a, &none, &FAILURE);
 	assert_int_equal(health_next(h, NEED_STORAGE, now), now + S);
 	now += S;
-	assert_int_equal(health_start(h, NEED_STORAGE, now), 1U << b);
+	probes = health_start(h, NEED_STORAGE, now);
+	assert_int_equal(probes, 1U << a);
+	assert_int_equal(health_next(h, NEED_STORAGE, now), USEC_INFINITY);
+	/* The probe is sent elsewhere: that host needs none, and another may probe this
+	 * one. */
+	health_granted(h, b, &probes);
+	assert_int_equal(probes, 0);
+	assert_true(health_next(h, health_need_of(a), now) <= now);
+	assert_true(health_next(h, NEED_STORAGE, now) <= now);
+	assert_int_equal(health_start(h, NEED_STORAGE, now), 0);
+	/* The two in turn: the one that is there is reason enough. */
+	for (unsigned i = 0; i < HEALTH_GRANTS_MAX; i++)
+		health_granted(h, i % 2 ? a : b, &none);
+	assert_true(health_next(h, NEED_STORAGE, now) <= now);
+	/* Only the one that is away, for so long: it counts again. */
+	health_start(h, health_need_of(a), now);
+	for (unsigned i = 0; i < HEALTH_GRANTS_MAX; i++)
+		health_granted(h, a, &none);
+	assert_int_equal(health_next(h, NEED_STORAGE, now), USEC_INFINITY);
+}
+
+static unsigned nth_host(struct health *h, unsigned n)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "host-%u.example", n);
+	return health_storage(h, name);
 }
 
 static void test_too_many_hosts(void **state)
@@ -311,14 +359,24 @@ static void test_too_many_hosts(void **state)
 	struct health *h = make();
 	health_probes none = 0, probes;
 	unsigned last = HEALTH_STORAGE + HEALTH_HOSTS_MAX - 1;
-	char name[32];
 
 	(void)state;
-	for (unsigned i = 0; i < 3 * HEALTH_HOSTS_MAX; i++) {
-		snprintf(name, sizeof(name), "host-%u.example", i);
-		assert_int_equal(health_storage(h, name), MIN(HEALTH_STORAGE + i, last));
-	}
-	assert_int_equal(health_storage(h, "host-3.example"), HEALTH_STORAGE + 3);
+	for (unsigned i = 0; i < HEALTH_HOSTS_MAX; i++)
+		assert_int_equal(nth_host(h, i), HEALTH_STORAGE + i);
+	/* The one that was not spoken of for longest makes room, but none that is away.
+	 */
+	assert_int_equal(nth_host(h, 1), HEALTH_STORAGE + 1);
+	health_failed(h, HEALTH_STORAGE, &none, &FAILURE);
+	assert_int_equal(nth_host(h, 100), HEALTH_STORAGE + 2);
+	assert_int_equal(nth_host(h, 101), HEALTH_STORAGE + 3);
+	assert_int_equal(nth_host(h, 0), HEALTH_STORAGE);
+	assert_int_equal(nth_host(h, 1), HEALTH_STORAGE + 1);
+	assert_int_equal(nth_host(h, 100), HEALTH_STORAGE + 2);
+	assert_int_equal(nth_host(h, 2), HEALTH_STORAGE + 4);
+	set_up(NULL);
+	h = make();
+	for (unsigned i = 0; i < HEALTH_HOSTS_MAX; i++)
+		(void)nth_host(h, i);
 	/* All may be away at once, and each has its probe. */
 	for (unsigned i = 0; i <= last; i++)
 		health_failed(h, i, &none, &FAILURE);
@@ -327,6 +385,9 @@ static void test_too_many_hosts(void **state)
 	probes = health_start(h, ALL_NEEDS, now);
 	assert_int_equal(probes, (1U << (last + 1)) - 1);
 	assert_int_equal(health_start(h, 0, now), 0);
+	/* One more has to share, and the name that was told of stays. */
+	assert_int_equal(nth_host(h, 100), last);
+	assert_string_equal(h->services[last].name, "host-15.example");
 	for (unsigned i = 0; i <= last; i++)
 		health_works(h, i, &probes, 0);
 	assert_int_equal(probes, 0);
@@ -401,12 +462,13 @@ static void test_rate_and_outage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_all_is_well),	   TEST(test_goes_and_comes_back),
-		TEST(test_one_line),	   TEST(test_retry_after),
-		TEST(test_several_probes), TEST(test_leave),
-		TEST(test_enter),	   TEST(test_hosts),
-		TEST(test_too_many_hosts), TEST(test_long_names),
-		TEST(test_request_rate),   TEST(test_rate_and_outage),
+		TEST(test_all_is_well),	    TEST(test_goes_and_comes_back),
+		TEST(test_one_line),	    TEST(test_retry_after),
+		TEST(test_several_probes),  TEST(test_leave),
+		TEST(test_enter),	    TEST(test_hosts),
+		TEST(test_likely_hosts),    TEST(test_too_many_hosts),
+		TEST(test_long_names),	    TEST(test_request_rate),
+		TEST(test_rate_and_outage),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -32,7 +32,7 @@ static void test_empty(void **state)
 	assert_int_equal(schedule_init(&s), 0);
 	assert_int_equal(schedule_room(&s), SCHEDULE_MAX);
 	assert_null(schedule_find(&s, &s, "a"));
-	assert_null(schedule_peek(&s));
+	assert_null(schedule_peek(&s, 0));
 	assert_int_equal(schedule_wake(&s), USEC_INFINITY);
 	assert_int_equal(schedule_advance(&s, USEC_INFINITY), 0);
 	schedule_done(&s, NULL);
@@ -77,17 +77,17 @@ static void test_queue(void **state)
 	schedule_ready(&s, &a, false);
 	schedule_ready(&s, &b, false);
 	schedule_ready(&s, &c, true);
-	assert_ptr_equal(schedule_peek(&s), &c);
+	assert_ptr_equal(schedule_peek(&s, 0), &c);
 	assert_int_equal(c.state, ITEM_READY);
 	schedule_start(&s, &c);
 	assert_int_equal(c.state, ITEM_MOVING);
-	assert_ptr_equal(schedule_peek(&s), &a);
+	assert_ptr_equal(schedule_peek(&s, 0), &a);
 	schedule_ready(&s, &a, false); /* once more: to the end */
-	assert_ptr_equal(schedule_peek(&s), &b);
+	assert_ptr_equal(schedule_peek(&s, 0), &b);
 	schedule_remove(&s, &b);
-	assert_ptr_equal(schedule_peek(&s), &a);
+	assert_ptr_equal(schedule_peek(&s, 0), &a);
 	schedule_ready(&s, &c, true); /* paused: first again */
-	assert_ptr_equal(schedule_peek(&s), &c);
+	assert_ptr_equal(schedule_peek(&s, 0), &c);
 	assert_int_equal(s.counts[ITEM_READY], 2);
 	assert_int_equal(s.counts[ITEM_MOVING], 0);
 	schedule_done(&s, NULL);
@@ -115,9 +115,9 @@ static void test_waits(void **state)
 	assert_int_equal(s.counts[ITEM_WAITING], 0);
 	assert_int_equal(schedule_advance(&s, 30 * S - 1), 0);
 	assert_int_equal(schedule_advance(&s, 35 * S), 2);
-	assert_ptr_equal(schedule_peek(&s), &a);
+	assert_ptr_equal(schedule_peek(&s, 0), &a);
 	schedule_start(&s, &a);
-	assert_ptr_equal(schedule_peek(&s), &b);
+	assert_ptr_equal(schedule_peek(&s, 0), &b);
 	schedule_ready(&s, &c, false); /* before its time */
 	assert_int_equal(schedule_wake(&s), USEC_INFINITY);
 	schedule_wait(&s, &a, ITEM_WAITING, USEC_INFINITY);
@@ -157,12 +157,12 @@ static void test_ceiling(void **state)
 	assert_int_equal(schedule_advance(&s, SCHEDULE_MAX), SCHEDULE_MAX);
 	/* 7919 is prime to the size: each time came once, and they come in order. */
 	for (usec_t at = 0; at < SCHEDULE_MAX; at++) {
-		struct item *item = schedule_peek(&s);
+		struct item *item = schedule_peek(&s, 0);
 
 		assert_int_equal(item->at, at);
 		schedule_start(&s, item);
 	}
-	assert_null(schedule_peek(&s));
+	assert_null(schedule_peek(&s, 0));
 	gone = schedule_find(&s, NULL, "17");
 	schedule_remove(&s, gone);
 	assert_int_equal(schedule_room(&s), 1);
@@ -312,12 +312,12 @@ static void compare(struct model *m)
 	assert_int_equal(schedule_room(s), SCHEDULE_MAX - size);
 	assert_int_equal(s->heap_size, heap);
 	assert_int_equal(schedule_wake(s), model_wake(m));
-	assert_ptr_equal(schedule_peek(&m->schedule), m->queued ? m->queue[0] : NULL);
+	assert_ptr_equal(schedule_peek(&m->schedule, 0), m->queued ? m->queue[0] : NULL);
 }
 
 static void advance(struct model *m)
 {
-	struct item *item = TAILQ_LAST(&m->schedule.ready, item_queue);
+	struct item *item = TAILQ_LAST(&m->schedule.ready[0], item_queue);
 	size_t due = 0, moved;
 	usec_t last = 0;
 
@@ -327,7 +327,7 @@ static void advance(struct model *m)
 	moved = schedule_advance(&m->schedule, m->now);
 	assert_int_equal(moved, due);
 	/* Behind all others, the earliest first. */
-	for (item = item ? TAILQ_NEXT(item, ready) : TAILQ_FIRST(&m->schedule.ready);
+	for (item = item ? TAILQ_NEXT(item, ready) : TAILQ_FIRST(&m->schedule.ready[0]);
 	     item; item = TAILQ_NEXT(item, ready), moved--) {
 		assert_in_range(item->at, last, m->now);
 		last = item->at;
@@ -410,6 +410,36 @@ static void test_against_the_model(void **state)
 	}
 }
 
+/* What waits in one lane stands in nobody's way in another. */
+static void test_lanes(void **state)
+{
+	struct schedule s;
+	struct item a = { .name = "a", .lane = 1 }, b = { .name = "b", .lane = 2 },
+		    c = { .name = "c", .lane = 1 };
+
+	(void)state;
+	assert_int_equal(schedule_init(&s), 0);
+	assert_int_equal(schedule_add(&s, &a), 0);
+	assert_int_equal(schedule_add(&s, &b), 0);
+	assert_int_equal(schedule_add(&s, &c), 0);
+	schedule_ready(&s, &a, false);
+	schedule_ready(&s, &b, false);
+	schedule_wait(&s, &c, ITEM_SETTLING, 5 * S);
+	assert_null(schedule_peek(&s, 0));
+	assert_ptr_equal(schedule_peek(&s, 1), &a);
+	assert_ptr_equal(schedule_peek(&s, 2), &b);
+	assert_int_equal(schedule_advance(&s, 5 * S), 1);
+	schedule_start(&s, &a);
+	assert_ptr_equal(schedule_peek(&s, 1), &c);
+	/* Another one the next time. */
+	a.lane = SCHEDULE_LANES - 1;
+	schedule_ready(&s, &a, true);
+	assert_ptr_equal(schedule_peek(&s, SCHEDULE_LANES - 1), &a);
+	assert_ptr_equal(schedule_peek(&s, 1), &c);
+	assert_int_equal(s.counts[ITEM_READY], 3);
+	schedule_done(&s, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +450,7 @@ int main(void)
 		cmocka_unit_test(test_ceiling),
 		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_against_the_model),
+		cmocka_unit_test(test_lanes),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
