@@ -15,7 +15,8 @@ struct file {
 	struct spool_directory *directory;
 	struct intake_glimpse glimpse;
 	struct transfer *transfer; /* while it moves, and later if it keeps something */
-	unsigned busy;		   /* looks in a row at which it was being written */
+	struct transfer *next; /* restored: of its new content, after the old one's end */
+	unsigned busy;	       /* looks in a row at which it was being written */
 	LIST_ENTRY(file) moving;
 	char name[];
 };
@@ -57,6 +58,7 @@ static size_t waiting(void *userdata)
 static void file_free(struct file *file)
 {
 	transfer_free(file->transfer);
+	transfer_free(file->next);
 	spool_directory_unref(file->directory);
 	free(file);
 }
@@ -247,14 +249,47 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 	return true;
 }
 
+/* The row of the file's last content, whose end may be lost with the power, and one of
+ * its new content. */
+static int restore_next(struct uploader *u, struct file *file,
+			const struct ledger_row *row)
+{
+	int r;
+
+	if (file->next)
+		return -EEXIST;
+	r = transfer_new(u->event, u->services, file->directory, file->name,
+			 &file->glimpse, file, &file->next);
+	if (r == 0)
+		r = transfer_restore(file->next, row);
+	if (r < 0) {
+		transfer_free(file->next);
+		file->next = NULL;
+	}
+	return r;
+}
+
+/* It goes on from where its transfer stood. */
+static void go_on(struct uploader *u, struct file *file)
+{
+	const struct transfer *t = file->transfer;
+
+	file->item.attempts = t->attempts;
+	if (!t->uploaded && t->again_at > clock_monotonic() && t->attempts > 0)
+		wait_until(u, file, ITEM_WAITING, t->again_at);
+	else
+		ready(u, file, true);
+}
+
 int uploader_restore(struct uploader *u, struct spool_directory *directory,
 		     const struct ledger_row *row)
 {
+	struct item *known = schedule_find(&u->schedule, directory, row->name);
 	struct file *file;
 	int r;
 
-	if (schedule_find(&u->schedule, directory, row->name))
-		return -EEXIST;
+	if (known)
+		return restore_next(u, file_of(known), row);
 	r = add_file(u, directory, row->name, &file);
 	if (r < 0)
 		return r;
@@ -265,12 +300,7 @@ int uploader_restore(struct uploader *u, struct spool_directory *directory,
 		forget(u, file);
 		return r;
 	}
-	file->item.attempts = row->attempts;
-	if (row->state != LEDGER_UPLOADED &&
-	    file->transfer->again_at > clock_monotonic() && row->attempts > 0)
-		wait_until(u, file, ITEM_WAITING, file->transfer->again_at);
-	else
-		ready(u, file, true);
+	go_on(u, file);
 	kick(u);
 	return 0;
 }
@@ -291,7 +321,8 @@ static void on_later(struct uploader *u, struct file *file)
 {
 	usec_t at = busy_until(file, file->transfer->again_at);
 
-	if (!file->transfer->id) {
+	/* What has a row in the ledger must keep its number, or the row would stay. */
+	if (!file->transfer->id && file->transfer->serial == 0) {
 		transfer_free(file->transfer);
 		file->transfer = NULL;
 	}
@@ -342,6 +373,12 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 		ready(u, file, t->id || t->resigned || t->first);
 		return;
 	case TRANSFER_FAILED: wait_in_mind(u, file, ITEM_WAITING, t->again_at); return;
+	}
+	if (file->next) {
+		transfer_free(file->transfer);
+		file->transfer = take_ptr(file->next);
+		go_on(u, file);
+		return;
 	}
 	if (!again) {
 		forget(u, file);
