@@ -1,7 +1,8 @@
 /*
- * What has hurt the users of similar programs, each as a scenario: services that fail,
- * forget, lie or are slow. What disks did to them is in test-known-faults.c, and some of
- * it stands beside its like in the other programs, under the report's name.
+ * What has hurt the users of similar programs, each as a scenario: services
+ * that fail, forget, lie or are slow. What disks did to them is in
+ * test-known-faults.c, and some of it stands beside its like in the other
+ * programs, under the report's name.
  */
 
 #include <fcntl.h>
@@ -53,8 +54,8 @@ static void assert_refused_urls_are_left(struct world *w)
 	}
 }
 
-/* uppy#1724: the network was away for longer than the URLs lived, and then every retry
- * with the old ones failed. */
+/* uppy#1724: the network was away for longer than the URLs lived, and then
+ * every retry with the old ones failed. */
 static void urls_that_expire_in_an_outage_are_replaced(void **state)
 {
 	enum { FILES = 40, AT_ONCE = 16 };
@@ -74,8 +75,8 @@ static void urls_that_expire_in_an_outage_are_replaced(void **state)
 	world_stop(w);
 }
 
-/* dataverse-uploader#30: a file that took longer than its URL lived was sent to the same
- * URL for ever. */
+/* dataverse-uploader#30: a file that took longer than its URL lived was sent to
+ * the same URL for ever. */
 static void a_url_that_expires_under_way_is_not_tried_again(void **state)
 {
 	enum { REFUSALS = 7 };
@@ -93,7 +94,8 @@ static void a_url_that_expires_under_way_is_not_tried_again(void **state)
 	world_stop(w);
 }
 
-/* flyte-sdk#1363: all URLs were signed at the start, and ran out before their turn. */
+/* flyte-sdk#1363: all URLs were signed at the start, and ran out before their
+ * turn. */
 static void no_url_is_asked_for_before_there_is_a_slot(void **state)
 {
 	enum { FILES = 40, AT_ONCE = 3, ROUNDS = 5 };
@@ -168,12 +170,21 @@ static void assert_trickle_is_cut(struct world *w, const struct slow_speed *spee
 	slow_store_close(slow);
 }
 
-/* rclone#9841: some bytes now and then held an upload for sixteen hours, since none of
- * the pauses was as long as the timeout. */
+/* rclone#9841: some bytes now and then held an upload for sixteen hours, since
+ * none of the pauses was as long as the timeout. */
 static void a_store_that_takes_a_few_bytes_at_a_time_is_left(void **state)
 {
 	static const struct slow_speed speed = { .pause = 100 * USEC_PER_MSEC,
 						 .takes = 16 };
+
+	assert_trickle_is_cut(*state, &speed);
+}
+
+static void a_store_that_answers_a_byte_at_a_time_is_left(void **state)
+{
+	static const struct slow_speed speed = { .pause = 100 * USEC_PER_MSEC,
+						 .takes = SIZE_MAX,
+						 .gives = 1 };
 
 	assert_trickle_is_cut(*state, &speed);
 }
@@ -194,7 +205,8 @@ static size_t count_authorized(struct world *w, enum endpoint endpoint)
 	return n;
 }
 
-/* request#860: the API's token went on to the store, which refused the request for it. */
+/* request#860: the API's token went on to the store, which refused the request
+ * for it. */
 static void the_token_goes_to_nobody_but_the_api(void **state)
 {
 	/* One connection serves the API and the store: they have one address here. */
@@ -244,7 +256,8 @@ static void the_token_goes_to_nobody_but_the_api(void **state)
 	world_stop(w);
 }
 
-/* onedrive#3355: the token ran out in the middle of a long run, which failed then. */
+/* onedrive#3355: the token ran out in the middle of a long run, which failed
+ * then. */
 static void tokens_that_run_out_in_a_long_run_cost_no_file_anything(void **state)
 {
 	enum { FILES = 240, REVOCATIONS = 5, AT_ONCE = 4 };
@@ -278,7 +291,8 @@ static void tokens_that_run_out_in_a_long_run_cost_no_file_anything(void **state
 	world_stop(w);
 }
 
-/* The same, for a file that has waited through an outage with a renewed token. */
+/* The same, for a file that has waited through an outage with a renewed token.
+ */
 static void a_token_revoked_during_an_outage_is_no_alarm(void **state)
 {
 	struct world *w = *state;
@@ -304,7 +318,8 @@ static void a_token_revoked_during_an_outage_is_no_alarm(void **state)
 	world_stop(w);
 }
 
-/* The same, by a token server that calls its tokens dead at birth: no endless asking. */
+/* The same, by a token server that calls its tokens dead at birth: no endless
+ * asking. */
 static void a_token_that_is_said_to_live_for_no_time_is_used(void **state)
 {
 	enum { FILES = 50 };
@@ -357,8 +372,9 @@ static void ask_to_wait(struct world *w, int64_t offset, bool as_date)
 						   .headers = header });
 }
 
-/* aws-sdk-js#399: where the clock was an hour off, every upload was refused. Here with
- * URLs that live for a minute, a crash in between, and waits until an instant. */
+/* aws-sdk-js#399: where the clock was an hour off, every upload was refused.
+ * Here with URLs that live for a minute, a crash in between, and waits until an
+ * instant. */
 static void clocks_far_apart_do_no_harm(void **state)
 {
 	static const struct world_options options = {
@@ -465,7 +481,8 @@ static void assert_not_silent(struct world *w, enum endpoint endpoint, int statu
 	world_assert_uploaded(w, name);
 }
 
-/* vector#10870: a 403 or 404 of a minute, from something on the way, was loss for good.
+/* vector#10870: a 403 or 404 of a minute, from something on the way, was loss
+ * for good.
  */
 static void no_refusal_makes_a_file_silently_gone(void **state)
 {
@@ -539,8 +556,8 @@ static void assert_no_storm(struct world *w, enum endpoint endpoint, const char 
 	world_stop(w);
 }
 
-/* vector#22947: all that waited was retried at once, and again, against a service that
- * was down for it. */
+/* vector#22947: all that waited was retried at once, and again, against a
+ * service that was down for it. */
 static void an_api_that_is_down_is_not_stormed(void **state)
 {
 	assert_no_storm(*state, ENDPOINT_CREATE, "The API is away");
@@ -566,6 +583,7 @@ int main(void)
 		scenario(no_url_is_asked_for_before_there_is_a_slot),
 		scenario(a_backlog_goes_through_by_urls_that_live_for_a_second),
 		scenario(a_store_that_takes_a_few_bytes_at_a_time_is_left),
+		scenario(a_store_that_answers_a_byte_at_a_time_is_left),
 		scenario(the_token_goes_to_nobody_but_the_api),
 		scenario(tokens_that_run_out_in_a_long_run_cost_no_file_anything),
 		scenario(a_token_revoked_during_an_outage_is_no_alarm),
