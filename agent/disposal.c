@@ -73,6 +73,16 @@ static bool has_receipt(int dirfd, const char *base, const char *text)
 	       streq(found, text);
 }
 
+/* What a crash left of writing @base's receipt. Nobody else would remove it from the done
+ * directory, which is no spool. */
+static void clear_receipt(int dirfd, const char *base)
+{
+	char name[NAME_MAX + 1];
+
+	if (sidecar_name(name, base, SIDECAR_DONE) == 0)
+		fs_clear_temporary(dirfd, name);
+}
+
 /* 1: it was there already. */
 static int write_receipt(const struct disposal *d, int dirfd, const char *base,
 			 const struct sidecar *sidecar)
@@ -83,6 +93,8 @@ static int write_receipt(const struct disposal *d, int dirfd, const char *base,
 
 	if (!text)
 		return -ENOMEM;
+	if (d->again)
+		clear_receipt(dirfd, base);
 	had = d->again && has_receipt(dirfd, base, text);
 	r = had ? 0 : write_sidecar(dirfd, base, SIDECAR_DONE, text, sidecar->modified);
 	if (r == 0)

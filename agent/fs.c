@@ -170,22 +170,48 @@ static int fill(int fd, const char *text, size_t length, const struct fs_write *
 	return 0;
 }
 
-static int make_temporary(int dirfd, char name[static NAME_MAX + 1])
+static void print_temporary(char name[static NAME_MAX + 1], uint64_t number)
 {
+	snprintf(name, NAME_MAX + 1,
+		 FS_TEMPORARY_PREFIX "%016" PRIx64 FS_TEMPORARY_SUFFIX, number);
+}
+
+/* FNV-1a. */
+static uint64_t hash_of(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+/* The first name tried is @target's own, which a start after a crash can tell; where that
+ * is taken, by whomever, others are drawn. */
+static int make_temporary(int dirfd, const char *target, char name[static NAME_MAX + 1])
+{
+	uint64_t number = hash_of(target);
+
 	for (int tries = 0; tries < 16; tries++) {
-		uint64_t random;
 		int fd;
 
-		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-			return -errno;
-		snprintf(name, NAME_MAX + 1,
-			 FS_TEMPORARY_PREFIX "%016" PRIx64 FS_TEMPORARY_SUFFIX, random);
+		print_temporary(name, number);
 		fd = openat(dirfd, name,
 			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (fd >= 0 || errno != EEXIST)
 			return fd < 0 ? -errno : fd;
+		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+			return -errno;
 	}
 	return -EEXIST;
+}
+
+void fs_clear_temporary(int dirfd, const char *name)
+{
+	char temporary[NAME_MAX + 1];
+
+	print_temporary(temporary, hash_of(name));
+	(void)unlinkat(dirfd, temporary, 0);
 }
 
 int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,
@@ -194,7 +220,7 @@ int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length
 	char temporary[NAME_MAX + 1];
 	int fd, r;
 
-	fd = make_temporary(dirfd, temporary);
+	fd = make_temporary(dirfd, name, temporary);
 	if (fd < 0)
 		return fd;
 	r = fill(fd, text, length, how);

@@ -58,5 +58,9 @@ struct fs_write {
 int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,
 		    const struct fs_write *how);
 
+/* Removes what a crash in fs_write_atomic() may have left of @name, if anything. Not while
+ * another writes it. */
+void fs_clear_temporary(int dirfd, const char *name);
+
 /* mkdir -p. @mode is for those it makes. 0 or a negative errno. */
 int fs_make_directories(const char *path, mode_t mode);

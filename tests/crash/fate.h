@@ -76,7 +76,7 @@ bool fates_wait(struct world *w, const struct fates *fates);
 
 /* After the agent's end: each file has one sidecar of the right kind, which speaks of its
  * content and of an asset that holds the same bytes; a source is gone exactly where it
- * should be; there is no other file in any spool, but the temporary file of a sidecar for
- * each of @kills at the most; and the ledger remembers nothing. */
+ * should be; there is no other file in any spool, but the temporary file of an error
+ * sidecar for each of @kills at the most; and the ledger remembers nothing. */
 void fates_check(struct world *w, struct fates *fates, size_t kills,
 		 struct findings *findings);

@@ -596,7 +596,7 @@ static struct scene *scene_of_way(size_t way, const char *name)
 	return s;
 }
 
-/* The one end, but for temporary files that a crash leaves and the spool removes. */
+/* The one end, without any file that a crash has left. */
 static void check_end(struct scene *s, size_t way, unsigned n)
 {
 	bool moved = WAYS[way].after == AFTER_MOVE;
@@ -613,7 +613,8 @@ static void check_end(struct scene *s, size_t way, unsigned n)
 	if (moved)
 		fine = fine && !is_there(s->spool, name) &&
 		       !has_sidecar(s->spool, name, SIDECAR_DONE) &&
-		       !has_sidecar(s->spool, name, SIDECAR_ERROR);
+		       !has_sidecar(s->spool, name, SIDECAR_ERROR) && entries(there) == 2;
+	fine = fine && entries(s->spool) == WAYS[way].left;
 	if (!fine)
 		fail_msg("%s, call %u: another end", WAYS[way].name, n);
 }
