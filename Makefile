@@ -58,6 +58,7 @@ TEST_CPPFLAGS := -Itests/service -Itests/scenario
 TEST_LIBS     := $(shell $(PKG_CONFIG) --libs cmocka libmicrohttpd gnutls 2>/dev/null)
 CRASH_OBJECTS   := $(patsubst %,$(BUILD)/tests/crash/%.o,calls fate orphans)
 WORLD_OBJECTS   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/scenario/world*.c))
+SIMULATION_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/simulation*.c))
 SERVICE_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/service/main.c,$(wildcard tests/service/*.c)))
 
 SUBMAKE := $(MAKE) --no-print-directory -j$(shell nproc)
@@ -91,6 +92,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS) $(call wraps,tests/unit/$*.c) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
 $(BUILD)/tests/unit/test-service: $(SERVICE_OBJECTS)
+$(BUILD)/tests/unit/test-simulation: $(SIMULATION_OBJECTS)
 
 $(SERVICE): $(BUILD)/tests/service/main.o $(SERVICE_OBJECTS) $(LIBRARY)
 	$(call say,LD,$@)

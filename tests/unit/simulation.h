@@ -1,0 +1,326 @@
+#pragma once
+
+/*
+ * Simulation: the whole agent, from agent_run() on, in a world of its own.
+ *
+ * The devices below the agent are replaced at link time (`// wrap:` in
+ *test-simulation.c): clocks, randomness, the event loop, the files, inotify, the ledger
+ *and HTTP. What runs above them is the agent's own code, line for line. One seed makes
+ *one world: its configuration, its writers, its outages, its crashes; weeks of it pass in
+ *milliseconds, and the same seed makes the same world again.
+ *
+ *	simulation-loop	    time, chance, and the event loop
+ *	simulation-disk	    a disk of inodes and names, its faults, and inotify
+ *	simulation-ledger   rows that survive, acknowledged late
+ *	simulation-service  a token server, the API and storage hosts
+ *	simulation-check    the invariants
+ *	simulation-play	    what happens in the world of one seed
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "breaker.h"
+#include "clock.h"
+#include "config.h"
+#include "ledger.h"
+#include "macro.h"
+
+#define SIM_EPOCH	(UINT64_C(1800000000) * USEC_PER_SEC) /* when a world begins */
+#define SIM_SPOOL	"/spool"
+#define SIM_DONE	"/done"
+#define SIM_SECRET_FILE "/etc/secret"
+
+/* ---- the invariants, and what breaks each of them (simulation-check.c) ---- */
+
+enum invariant {
+	ORDER_OF_DISPOSAL,
+	RECEIPT_IS_TRUE,
+	ERROR_HAS_A_CAUSE,
+	ATTEMPTS_ARE_OWN_FAULTS,
+	ATTEMPTS_END,
+	ONE_PROBE_AT_A_TIME,
+	PROBES_WAIT,
+	RETRY_AFTER_IS_KEPT,
+	OUTAGE_IS_QUIET,
+	ORPHANS_ARE_ACCOUNTED,
+	REQUEST_RATE_IS_KEPT,
+	SLOTS_ARE_KEPT,
+	URL_IS_FRESH,
+	URL_IS_NOT_RETRIED_FOR_EVER,
+	BREAKER_CLOSES_AGAIN,
+	NO_FILE_IS_FORGOTTEN,
+	ALL_IS_DONE_IN_TIME,
+	LOOP_DOES_NOT_SPIN,
+	IDLE_MEANS_ASLEEP,
+	NOTHING_LEAKS,
+	INVARIANTS
+};
+
+enum sabotage {
+	SABOTAGE_NONE,
+	SABOTAGE_EARLY_ACK,	 /* the ledger acknowledges what it has not stored */
+	SABOTAGE_TORN_OBJECT,	 /* the storage says 200 and keeps half */
+	SABOTAGE_LOST_PAPERS,	 /* a rejection that nobody pronounced */
+	SABOTAGE_COSTLY_OUTAGE,	 /* a service's fault is taken for the file's */
+	SABOTAGE_NO_RECEIPT,	 /* the error sidecar is not written */
+	SABOTAGE_PROBE_TWICE,	 /* a breaker lets everybody in */
+	SABOTAGE_EARLY_PROBE,	 /* a breaker lets its probe in before its time */
+	SABOTAGE_NO_PATIENCE,	 /* Retry-After does not reach the breaker */
+	SABOTAGE_NO_BACKOFF,	 /* every wait is 0 */
+	SABOTAGE_FORGOTTEN_ROW,	 /* a restart finds no grants */
+	SABOTAGE_LENDING_BUCKET, /* RequestRate is not asked */
+	SABOTAGE_MORE_SLOTS,	 /* MaxConcurrent is taken for more than it is */
+	SABOTAGE_WRONG_DATE,	 /* the service's clock reads other than it goes */
+	SABOTAGE_ENDLESS_RETRY,	 /* attempts are not counted */
+	SABOTAGE_STUCK_BREAKER,	 /* no success closes a breaker */
+	SABOTAGE_LOST_EVENT,	 /* inotify loses events and does not say so */
+	SABOTAGE_LOST_ANSWER,	 /* a request is never answered, nor times out */
+	SABOTAGE_SPIN,		 /* a source can't be switched off */
+	SABOTAGE_INSOMNIA,	 /* a timer comes back and back */
+	SABOTAGE_LEAK,		 /* a descriptor is not closed */
+	SABOTAGES
+};
+
+/* ---- time and chance (simulation-loop.c) ---- */
+
+extern struct sim {
+	uint64_t seed;
+	usec_t now;    /* since the world began */
+	usec_t booted; /* when the machine started last */
+	bool dead;     /* the agent was killed: what it still does reaches nobody */
+	bool over;     /* the world ends: enough is seen */
+	bool trace;
+	enum sabotage sabotage;
+	struct config config;
+	struct config_spool spool;
+	/* What was seen, for the report. */
+	uint64_t events, turns, files, requests, crashes, outages, sabotaged;
+} sim;
+
+typedef void (*sim_fn)(void *userdata);
+struct sim_event;
+
+/* Begins a new world. */
+void sim_begin(uint64_t seed);
+void sim_end(void);
+
+/* @run is called after @delay, once, unless it is cancelled before. */
+struct sim_event *sim_after(usec_t delay, sim_fn run, void *userdata);
+void sim_cancel(struct sim_event *event);
+
+uint64_t sim_draw(void);
+bool sim_chance(unsigned permille);
+/* Evenly from @low to @high; every order of magnitude alike. */
+uint64_t sim_between(uint64_t low, uint64_t high);
+usec_t sim_span(usec_t low, usec_t high);
+
+/* Runs @run as a turn of the agent's loop. */
+void sim_turn(sim_fn run, void *userdata);
+/* Sends the agent SIGTERM. */
+void sim_terminate(void);
+/* The ledger has something to tell. */
+void sim_ledger_ready(bool ready);
+/* When the agent will do something by itself; USEC_INFINITY: never. */
+usec_t sim_wakes_at(void);
+/* Kills the agent: now, or at its @nth call of a device from now. */
+void sim_kill(void);
+void sim_kill_at_call(unsigned nth);
+/* While no agent runs. */
+void sim_sleep(usec_t duration);
+/* Each device says so when it is about to change the world. Whether it may. */
+bool sim_device(void);
+
+void sim_trace(const char *format, ...) _printf_(1, 2);
+
+/* ---- the disk (simulation-disk.c) ---- */
+
+struct sim_inode;
+
+void sim_disk_begin(void);
+void sim_disk_end(void);
+
+struct sim_disk_options {
+	int error;     /* of every change; 0: none */
+	bool leases;   /* the kernel can tell whether a file is being written */
+	unsigned loss; /* permille of events that overflow */
+};
+extern struct sim_disk_options sim_disk;
+
+/* What the writers do in the spool. Whether it could be done. */
+bool sim_file_open(const char *name); /* to write: made if missing, else truncated */
+void sim_file_append(const char *name, uint64_t bytes);
+void sim_file_close(const char *name);
+bool sim_file_put(const char *name, uint64_t size); /* whole, by a rename */
+bool sim_file_rename(const char *from, const char *to);
+bool sim_file_delete(const char *name);
+bool sim_file_touch(const char *name);
+bool sim_file_is_there(const char *name);
+void sim_text_put(const char *path, const char *text);
+
+/* The machine loses power: what was not synced may be lost. */
+void sim_disk_power_cut(void);
+void sim_disk_sync(void);
+/* Descriptors that the agent has open. */
+size_t sim_disk_descriptors(void);
+/* Events that are on their way to the agent. */
+size_t sim_watch_pending(void);
+
+/* What @fd is open for; its content now (0: none), and its size. */
+struct sim_inode *sim_inode_of(int fd);
+uint64_t sim_inode_content(const struct sim_inode *inode);
+uint64_t sim_inode_size(const struct sim_inode *inode);
+/* The content that a file of that size and mtime has, or had: whether it is @content. */
+bool sim_content_was(uint64_t size, struct timespec modified, uint64_t content);
+/* Any file of the spool or the done directory has that content. */
+bool sim_content_lives(const char *name, uint64_t content);
+/* How often a file of that name was changed by anybody. */
+unsigned sim_changes(const char *name);
+
+/* A file of the spool that is due and that nobody is writing; NULL: none. How many. */
+const char *sim_due_file(void);
+size_t sim_due_count(void);
+bool sim_has_error_sidecar(const char *name);
+
+/* ---- the ledger (simulation-ledger.c) ---- */
+
+extern struct sim_ledger_options {
+	int error; /* of every commit; 0: none */
+	usec_t latency;
+} sim_ledger;
+
+void sim_ledger_begin(void);
+void sim_ledger_end(void);
+/* A kill: what was under way is committed or not. */
+void sim_ledger_crash(void);
+/* A row on the disk for an upload of @identity. */
+bool sim_ledger_has_upload(const struct fs_identity *identity);
+bool sim_ledger_is_busy(void);
+
+/* ---- the services (simulation-service.c) ---- */
+
+#define SIM_HOSTS 4
+enum { SIM_TOKEN, SIM_API, SIM_STORAGE, SIM_SERVICES = SIM_STORAGE + SIM_HOSTS };
+
+enum sim_fault {
+	FAULT_NONE,
+	FAULT_REFUSED,
+	FAULT_RESOLVE,
+	FAULT_TLS,
+	FAULT_BLACKHOLE, /* nobody answers, not even with a refusal */
+	FAULT_STATUS,	 /* answers `status`, with `retry_after` if that is set */
+	FAULT_GARBAGE,
+	FAULT_BAD_ANSWER,
+	SIM_FAULTS
+};
+
+struct sim_service {
+	const char *host;
+	enum sim_fault fault;
+	int status;
+	usec_t retry_after;
+	bool dead; /* for ever */
+};
+
+extern struct sim_services {
+	struct sim_service each[SIM_SERVICES];
+	unsigned granted; /* the storage host that URLs are granted for */
+	int64_t skew;	  /* of the services' clock, in usec */
+	bool dates;	  /* answers carry a Date */
+	const char *secret;
+	usec_t token_lifetime; /* 0: not said */
+	usec_t url_lifetime;   /* 0: not said */
+	usec_t latency;
+	unsigned resets, stalls,
+		losses; /* permille of uploads (and questions) that fail */
+	int second_put; /* what a second PUT to a URL gets */
+	uint64_t rate;	/* bytes per second of one upload */
+} sim_services;
+
+struct sim_asset {
+	char id[24];
+	char name[64];
+	uint64_t size;
+	unsigned host;
+	usec_t expires;	     /* by sim.now; USEC_INFINITY: never */
+	uint64_t content;    /* that the storage has whole; 0: none */
+	unsigned changes;    /* of its file, until it was made */
+	bool recorded;	     /* its row was on the disk */
+	bool excused;	     /* something happened for which it may have been dropped */
+	bool named;	     /* by a receipt */
+	unsigned own_faults; /* puts that failed by what counts as an attempt */
+};
+
+void sim_services_begin(void);
+void sim_services_end(void);
+void sim_services_crash(void);
+/* The agent ends, and could not record what was granted. */
+void sim_services_unrecorded(void);
+void sim_revoke_tokens(void);
+struct sim_asset *sim_asset(const char *id);
+size_t sim_asset_count(void);
+struct sim_asset *sim_asset_at(size_t index);
+/* Requests under way to the API and the storages; whether there are any at all. */
+unsigned sim_in_flight(void);
+bool sim_services_are_busy(void);
+/* The assets of that name may have been dropped, but for the one that is named. */
+void sim_excuse(const char *name);
+bool sim_is_rejected(const char *name);
+/* What the services did to a file that counts as an attempt, at the most. */
+unsigned sim_charges(const char *name);
+
+/* ---- the checks (simulation-check.c) ---- */
+
+struct sim_request {
+	unsigned service;
+	uint64_t number; /* they count up */
+	usec_t started;
+	struct sim_asset *asset; /* of an upload */
+	usec_t retry_after;	 /* what the answer asks for */
+};
+
+/* For a world whose configuration is made. */
+void check_begin(void);
+/* Something is not as it must be. */
+void check_broken(enum invariant which, const char *format, ...) _printf_(2, 3);
+bool check_is_broken(enum invariant which);
+unsigned check_broken_count(void);
+/* Attempts that files were told to have failed. */
+uint64_t check_attempts_seen(void);
+const char *check_name(enum invariant which);
+
+void check_started(const struct sim_request *request);
+void check_answered(const struct sim_request *request);
+void check_gone(const struct sim_request *request);
+void check_source_disposed(const char *name, const struct fs_identity *identity);
+void check_receipt(const char *text);
+void check_error_sidecar(const char *name, const char *text);
+void check_outage_begins(unsigned service);
+void check_outage_ends(unsigned service);
+void check_life_ends(void);
+void check_idle(void);
+void check_breakers_closed(void);
+void check_all_done(usec_t bound);
+void check_orphans(void);
+
+/* ---- what happens (simulation-play.c) ---- */
+
+/* Lives through the world of @seed. Whether all invariants held. */
+bool sim_play(uint64_t seed, enum sabotage sabotage);
+
+struct sim_outage_report {
+	uint64_t requests; /* during it */
+	uint64_t attempts; /* that it cost */
+	usec_t drained;	   /* until all were done */
+	unsigned broken;
+};
+
+/* 1000 files wait through ten minutes without an API, all else at its default; all are
+ * done that long after it is back. */
+struct sim_outage_report sim_play_outage(uint64_t seed);
+
+/* A storage host dies while 50 files come, ten minutes later the API grants another, and
+ * within the hour there come 1000 more; all are done that long after these came. */
+struct sim_outage_report sim_play_dead_host(uint64_t seed);

@@ -1,0 +1,230 @@
+// wrap: clock_monotonic clock_realtime random_draw getrandom log_event
+// wrap: sd_event_new sd_event_unref sd_event_loop sd_event_exit sd_event_set_watchdog
+// wrap: sd_event_add_defer sd_event_add_post sd_event_add_time sd_event_add_io
+// wrap: sd_event_add_signal sd_event_source_set_enabled sd_event_source_set_time
+// wrap: sd_event_source_set_priority sd_event_source_disable_unref
+// wrap: sigaction sigprocmask
+// wrap: openat64 __openat64_2 close read write fstat64 fstatat64 stat64 fcntl64
+// wrap: unlinkat renameat renameat2 futimens utimensat fchmod
+// wrap: fdopendir readdir64 dirfd closedir
+// wrap: fs_open_directory fs_is_remote fs_make_directories
+// wrap: watch_new watch_free watch_add watch_remove mime_load mime_free
+// wrap: ledger_open ledger_close ledger_serial ledger_fd ledger_dispatch ledger_put
+// wrap: ledger_drop ledger_finish ledger_each ledger_find_waiting ledger_counts
+// wrap: http_new http_free http_start http_cancel http_sent
+// wrap: health_init breaker_failed breaker_succeeded breaker_next breaker_start
+// wrap: backoff_delay bucket_next verdict_for disposal_give_up transfer_judge
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <inttypes.h>
+
+#include "simulation.h"
+
+#define SEEDS	       2000 /* in `make check`: seconds */
+#define SABOTAGE_SEEDS 300  /* by then each sabotage has come to light */
+
+/* ---- no seed breaks an invariant ---- */
+
+static struct {
+	uint64_t seeds, events, turns, files, requests, crashes, outages;
+	usec_t time;
+} sum;
+
+static void add_up(void)
+{
+	sum.seeds++;
+	sum.time += sim.now;
+	sum.events += sim.events;
+	sum.turns += sim.turns;
+	sum.files += sim.files;
+	sum.requests += sim.requests;
+	sum.crashes += sim.crashes;
+	sum.outages += sim.outages;
+}
+
+static void report(unsigned broken)
+{
+	print_message("# seeds: %" PRIu64 "\n# virtual time: %.1f days\n", sum.seeds,
+		      (double)sum.time / (double)USEC_PER_DAY);
+	print_message("# events: %" PRIu64 ", turns of the agent's loop: %" PRIu64 "\n",
+		      sum.events, sum.turns);
+	print_message("# files: %" PRIu64 ", requests: %" PRIu64 "\n", sum.files,
+		      sum.requests);
+	print_message("# crashes: %" PRIu64 ", outages: %" PRIu64 "\n", sum.crashes,
+		      sum.outages);
+	print_message("# invariants: %d, broken: %u\n", INVARIANTS, broken);
+}
+
+static uint64_t seeds_to_run(void)
+{
+	const char *set = getenv("ASSET_TEST_SEEDS");
+
+	return set ? strtoull(set, NULL, 10) : SEEDS;
+}
+
+static void test_seeds(void **state)
+{
+	uint64_t seeds = seeds_to_run();
+	unsigned broken = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
+		if (!sim_play(seed, SABOTAGE_NONE)) {
+			broken++;
+			print_message("# replay: ASSET_TEST_SEED=%" PRIu64 " %s\n", seed,
+				      program_invocation_name);
+		}
+		add_up();
+	}
+	report(broken);
+	assert_int_equal(broken, 0);
+}
+
+/* The same seed makes the same world, or a replay would show nothing. */
+static void test_same_again(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		uint64_t events, turns, requests;
+		usec_t now;
+
+		(void)sim_play(seed, SABOTAGE_NONE);
+		events = sim.events;
+		turns = sim.turns;
+		requests = sim.requests;
+		now = sim.now;
+		(void)sim_play(seed, SABOTAGE_NONE);
+		assert_int_equal(sim.events, events);
+		assert_int_equal(sim.turns, turns);
+		assert_int_equal(sim.requests, requests);
+		assert_int_equal(sim.now, now);
+	}
+}
+
+/* ---- each invariant can break ---- */
+
+static const struct {
+	enum sabotage sabotage;
+	enum invariant breaks;
+} SABOTAGE[] = {
+	{ SABOTAGE_EARLY_ACK, ORDER_OF_DISPOSAL },
+	{ SABOTAGE_TORN_OBJECT, RECEIPT_IS_TRUE },
+	{ SABOTAGE_LOST_PAPERS, ERROR_HAS_A_CAUSE },
+	{ SABOTAGE_COSTLY_OUTAGE, ATTEMPTS_ARE_OWN_FAULTS },
+	{ SABOTAGE_NO_RECEIPT, ATTEMPTS_END },
+	{ SABOTAGE_PROBE_TWICE, ONE_PROBE_AT_A_TIME },
+	{ SABOTAGE_EARLY_PROBE, PROBES_WAIT },
+	{ SABOTAGE_NO_PATIENCE, RETRY_AFTER_IS_KEPT },
+	{ SABOTAGE_NO_BACKOFF, OUTAGE_IS_QUIET },
+	{ SABOTAGE_FORGOTTEN_ROW, ORPHANS_ARE_ACCOUNTED },
+	{ SABOTAGE_LENDING_BUCKET, REQUEST_RATE_IS_KEPT },
+	{ SABOTAGE_MORE_SLOTS, SLOTS_ARE_KEPT },
+	{ SABOTAGE_WRONG_DATE, URL_IS_FRESH },
+	{ SABOTAGE_ENDLESS_RETRY, URL_IS_NOT_RETRIED_FOR_EVER },
+	{ SABOTAGE_STUCK_BREAKER, BREAKER_CLOSES_AGAIN },
+	{ SABOTAGE_LOST_EVENT, NO_FILE_IS_FORGOTTEN },
+	{ SABOTAGE_LOST_ANSWER, ALL_IS_DONE_IN_TIME },
+	{ SABOTAGE_SPIN, LOOP_DOES_NOT_SPIN },
+	{ SABOTAGE_INSOMNIA, IDLE_MEANS_ASLEEP },
+	{ SABOTAGE_LEAK, NOTHING_LEAKS },
+};
+
+_Static_assert(ARRAY_SIZE(SABOTAGE) == INVARIANTS, "each invariant is seen to break");
+
+static enum invariant first_broken(void)
+{
+	enum invariant which = 0;
+
+	while (!check_is_broken(which))
+		which++;
+	return which;
+}
+
+static void test_each_can_break(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(SABOTAGE); i++) {
+		uint64_t seed = 1;
+
+		/* The first one that breaks ends its world. */
+		while (seed <= SABOTAGE_SEEDS && sim_play(seed, SABOTAGE[i].sabotage))
+			seed++;
+		if (seed > SABOTAGE_SEEDS)
+			fail_msg("nothing breaks: %s", check_name(SABOTAGE[i].breaks));
+		if (!check_is_broken(SABOTAGE[i].breaks))
+			fail_msg("seed %" PRIu64 " breaks another than: %s: %s", seed,
+				 check_name(SABOTAGE[i].breaks),
+				 check_name(first_broken()));
+		if (sim.sabotaged == 0)
+			fail_msg("without sabotage: %s", check_name(SABOTAGE[i].breaks));
+		print_message("# can break (seed %" PRIu64 "): %s\n", seed,
+			      check_name(SABOTAGE[i].breaks));
+	}
+}
+
+/* ---- two outages ---- */
+
+/* Ten minutes at 1 s doubling to 5 min, each wait half of that on the average: 17
+ * requests or so, and those that were under way. */
+static void test_an_outage_of_ten_minutes(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++) {
+		struct sim_outage_report seen = sim_play_outage(seed);
+
+		print_message("# API away for 10 min, 1000 files: %" PRIu64
+			      " requests, %" PRIu64
+			      " attempts spent, all done %.1f s after\n",
+			      seen.requests, seen.attempts,
+			      (double)seen.drained / (double)USEC_PER_SEC);
+		assert_int_equal(seen.broken, 0);
+		assert_int_equal(seen.attempts, 0);
+		assert_in_range(seen.requests, 2, 99);
+		/* The wait for the next probe, and 1000 files by 16. */
+		assert_true(seen.drained < 5 * USEC_PER_MINUTE + 15 * USEC_PER_SEC);
+	}
+}
+
+static void test_a_dead_host_holds_nobody_up(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++) {
+		struct sim_outage_report seen = sim_play_dead_host(seed);
+
+		print_message("# storage host dead, another one granted: %" PRIu64
+			      " requests in its first 10 min, %" PRIu64
+			      " attempts spent, 1000 new files done in %.1f s\n",
+			      seen.requests, seen.attempts,
+			      (double)seen.drained / (double)USEC_PER_SEC);
+		assert_int_equal(seen.broken, 0);
+		assert_int_equal(seen.attempts, 0);
+		assert_in_range(seen.requests, 2, 99);
+		assert_true(seen.drained < 15 * USEC_PER_SEC);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_can_break),
+		cmocka_unit_test(test_same_again),
+		cmocka_unit_test(test_an_outage_of_ten_minutes),
+		cmocka_unit_test(test_a_dead_host_holds_nobody_up),
+		cmocka_unit_test(test_seeds),
+	};
+	const char *replay = getenv("ASSET_TEST_SEED");
+
+	/* Nothing of the tests' surroundings is of that world. */
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("CREDENTIALS_DIRECTORY");
+	if (replay) {
+		sim.trace = true;
+		return !sim_play(strtoull(replay, NULL, 10), SABOTAGE_NONE);
+	}
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("simulation", tests, NULL, NULL);
+}
