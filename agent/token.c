@@ -20,6 +20,7 @@ struct token {
 	struct oauth_token current;   /* access_token NULL: none */
 	uint64_t serial;	      /* of current */
 	usec_t expires, renew_at;     /* monotonic */
+	usec_t not_before;	      /* monotonic: the server asked to be left alone */
 	struct fs_identity file;      /* TokenFile as it was read */
 	struct waiter_list waiters;
 	sd_event_source
@@ -69,7 +70,11 @@ static int on_tell(sd_event_source *source, void *userdata)
 	struct token *token = userdata;
 	_cleanup_free_ char *why = take_ptr(token->failure);
 	const struct token_failure failure = {
-		.answer = { .transport = TRANSPORT_LOCAL, .body = "", .problem = "" },
+		.answer = { .transport = TRANSPORT_LOCAL,
+			    .body = "",
+			    .problem = "",
+			    .retry_after = usec_sub(token->not_before,
+						    clock_monotonic()) },
 		.why = why,
 	};
 
@@ -165,6 +170,7 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 		said = oauth_error_format(answer->body, answer->length);
 		failure.why = said ? said : "";
 	}
+	token->not_before = usec_add(now, answer->retry_after);
 	/* While the old one serves, a renewal that failed is tried again in good time. */
 	if (token->current.access_token)
 		token->renew_at = usec_add(now, MAX(usec_sub(token->expires, now) / 2,
@@ -230,6 +236,12 @@ static void renew_from_server(struct token *token)
 
 	if (token->request)
 		return;
+	if (clock_monotonic() < token->not_before) {
+		if (!token->current.access_token)
+			fail_later(token, "", token->config->auth.token_url,
+				   "it asked to be left alone for a while");
+		return;
+	}
 	r = read_secret(token, &secret, &path);
 	if (r < 0) {
 		fail_later(token, "the client secret ", path ? path : "",

@@ -235,6 +235,7 @@ static void on_notice(void *userdata)
 static void send_notice(uint64_t serial, enum watch_event event, const char *name)
 {
 	struct notice *notice = calloc(1, sizeof(*notice));
+	usec_t at = sim.now + sim_between(1, LATENCY);
 	size_t slot = 0;
 
 	while (notice_list[slot])
@@ -243,7 +244,7 @@ static void send_notice(uint64_t serial, enum watch_event event, const char *nam
 	notice->serial = serial;
 	snprintf(notice->name, sizeof(notice->name), "%s", name);
 	notice_list[slot] = notice;
-	last_notice = MAX(last_notice, sim.now + sim_between(1, LATENCY));
+	last_notice = MAX(last_notice, at);
 	notices++;
 	(void)sim_after(last_notice - sim.now, on_notice, (void *)(uintptr_t)slot);
 }

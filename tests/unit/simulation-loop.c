@@ -48,7 +48,8 @@ usec_t sim_span(usec_t low, usec_t high)
 	while (low << doublings < high)
 		doublings++;
 	low <<= sim_between(0, doublings);
-	return MIN(sim_between(low, 2 * low), high);
+	low = sim_between(low, 2 * low);
+	return MIN(low, high);
 }
 
 uint64_t __wrap_random_draw(void);

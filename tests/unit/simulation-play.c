@@ -156,10 +156,12 @@ static void draw_files(void)
 		usec_t at = at_once ? sim_between(0, USEC_PER_SEC)
 				    : sim_between(0, play.span);
 		struct file *file;
+		uint64_t size;
 
 		snprintf(name, sizeof(name), "%s%zu.jpg", sim_chance(60) ? "bad" : "f",
 			 i);
-		file = add_file(name, style, sim_span(1, 20000000), at);
+		size = sim_span(1, 20000000);
+		file = add_file(name, style, size, at);
 		for (int again = 0; again < 3 && sim_chance(150); again++)
 			(void)sim_after(at + sim_span(USEC_PER_MSEC, play.span),
 					on_mischief, file);
@@ -220,7 +222,7 @@ static void on_outage(void *userdata)
 	(void)sim_after(outage->lasts, on_outage_ends, outage);
 }
 
-static struct sim_service draw_fault(bool is_token)
+static struct sim_service draw_fault(void)
 {
 	static const int statuses[] = { 429, 503, 500, 502, 408 };
 	struct sim_service s = {
@@ -233,7 +235,6 @@ static struct sim_service draw_fault(bool is_token)
 			s.retry_after = sim_span(USEC_PER_SEC, 20 * USEC_PER_MINUTE);
 		play.retry_after_max = MAX(play.retry_after_max, s.retry_after);
 	}
-	(void)is_token;
 	return s;
 }
 
@@ -254,12 +255,12 @@ static void draw_outages(void)
 
 	for (size_t i = 0; i < count; i++) {
 		unsigned service = (unsigned)sim_between(0, SIM_SERVICES);
-		struct outage *outage;
-		int error = errors[sim_between(0, 2)];
+		struct sim_service what = draw_fault();
+		usec_t at = sim_between(0, play.span - 1);
+		usec_t lasts = sim_span(USEC_PER_SEC, 2 * USEC_PER_DAY);
+		int error = errors[sim_between(0, ARRAY_SIZE(errors) - 1)];
+		struct outage *outage = add_outage(service, what, at, lasts);
 
-		outage = add_outage(service, draw_fault(service == SIM_TOKEN),
-				    sim_between(0, play.span - 1),
-				    sim_span(USEC_PER_SEC, 2 * USEC_PER_DAY));
 		outage->ledger_error = sim_chance(700) ? error : 0;
 		outage->spool_error = sim_chance(600) ? error : 0;
 		if (service == SIM_TOKEN && sim_chance(300)) {
@@ -281,7 +282,7 @@ static void on_other_host(void *userdata)
 /* A host that never comes back, and some time later the API grants another. */
 static void draw_dead_host(void)
 {
-	struct sim_service what = draw_fault(false);
+	struct sim_service what = draw_fault();
 	usec_t at = sim_between(0, play.span - 1);
 
 	if (!sim_chance(250) || sim_services.url_lifetime == 0)
