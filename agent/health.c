@@ -255,10 +255,24 @@ void health_leave(struct health *health, health_probes *probes)
 			breaker_abandoned(&health->services[i].breaker, true);
 }
 
+/* Not a host that was granted once, and is no more. */
+static bool counts(const struct health *health, unsigned index)
+{
+	uint64_t known = MIN(health->grant_count, (uint64_t)HEALTH_GRANTS_MAX);
+
+	if (index < HEALTH_STORAGE || known == 0)
+		return true;
+	for (uint64_t i = 0; i < known; i++)
+		if (health->grants[i] == index)
+			return true;
+	return false;
+}
+
 const struct health_service *health_away(const struct health *health)
 {
 	for (unsigned i = 0; i < health->used; i++)
-		if (health->services[i].breaker.state != BREAKER_CLOSED)
+		if (health->services[i].breaker.state != BREAKER_CLOSED &&
+		    counts(health, i))
 			return &health->services[i];
 	return NULL;
 }

@@ -105,7 +105,8 @@ void health_works(struct health *health, unsigned index, health_probes *probes,
 /* The transfer ends; what it did not get to asking, another may probe. */
 void health_leave(struct health *health, health_probes *probes);
 
-/* The first service that is away, or NULL. */
+/* The first service that is away, or NULL. Of the storage hosts only those count that the
+ * latest grants named, if any did. */
 const struct health_service *health_away(const struct health *health);
 
 /* The most probes in a row that any service has left unanswered. */

@@ -335,6 +335,11 @@ static void test_likely_hosts(void **state)
 	assert_true(health_next(h, health_need_of(a), now) <= now);
 	assert_true(health_next(h, NEED_STORAGE, now) <= now);
 	assert_int_equal(health_start(h, NEED_STORAGE, now), 0);
+	/* It is away for those who were sent there, until that is long ago. */
+	assert_ptr_equal(health_away(h), &h->services[a]);
+	for (unsigned i = 0; i < HEALTH_GRANTS_MAX; i++)
+		health_granted(h, b, &none);
+	assert_null(health_away(h));
 	/* The two in turn: the one that is there is reason enough. */
 	for (unsigned i = 0; i < HEALTH_GRANTS_MAX; i++)
 		health_granted(h, i % 2 ? a : b, &none);
