@@ -371,6 +371,8 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 		 * so that one file that an answer always chokes on can't hold them all.
 		 */
 		ready(u, file, t->id || t->resigned || t->first);
+		if (t->first) /* it had its turn, and has it still */
+			u->starts = 0;
 		return;
 	case TRANSFER_FAILED: wait_in_mind(u, file, ITEM_WAITING, t->again_at); return;
 	}
