@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 #include <stdarg.h>
 
+#include "address.h"
 #include "asset-api.h"
 #include "content-url.h"
 #include "json.h"
@@ -153,8 +154,26 @@ static bool is_allowed(const struct strv *globs, const char *host)
 	return globs->count == 0;
 }
 
+/* A glob that fits more than one host is no word about this one. */
+static bool is_named(const struct strv *globs, const char *host)
+{
+	for (size_t i = 0; i < globs->count; i++)
+		if (strcasecmp(globs->items[i], host) == 0)
+			return true;
+	return false;
+}
+
+static bool is_private(const char *host)
+{
+	bool public = true;
+
+	return config_host_is_loopback(host) ||
+	       (address_parse_is_public(host, &public) && !public);
+}
+
 static int check_origin(const struct parts *parts,
-			const struct content_url_policy *policy, char **ret_reason)
+			const struct content_url_policy *policy, bool *ret_public_only,
+			char **ret_reason)
 {
 	const char *scheme = parts->text[PART_SCHEME];
 	_cleanup_free_ char *host = NULL;
@@ -172,6 +191,12 @@ static int check_origin(const struct parts *parts,
 			      host);
 	if (!is_allowed(policy->allowed_hosts, host))
 		return refuse(ret_reason, "AllowedHosts= has no glob for %s", host);
+	*ret_public_only = policy->public_only && !is_named(policy->allowed_hosts, host);
+	if (*ret_public_only && is_private(host))
+		return refuse(ret_reason,
+			      "%s is a private address, and the API's is not; "
+			      "AllowedHosts= must name it to allow that",
+			      host);
 	return 0;
 }
 
@@ -352,7 +377,7 @@ static int choose_method(const struct strv *query,
 }
 
 /* Whether the header line @line has the @length bytes of @name as its name. */
-static bool is_named(const char *line, const char *name, size_t length)
+static bool is_header(const char *line, const char *name, size_t length)
 {
 	return strncasecmp(line, name, length) == 0 &&
 	       line[length + strspn(line + length, " \t")] == ':';
@@ -361,7 +386,7 @@ static bool is_named(const char *line, const char *name, size_t length)
 static bool has_header(const struct strv *headers, const char *name, size_t length)
 {
 	for (size_t i = 0; i < headers->count; i++)
-		if (is_named(headers->items[i], name, length))
+		if (is_header(headers->items[i], name, length))
 			return true;
 	return false;
 }
@@ -443,7 +468,7 @@ int content_url_parse(const char *url, const struct content_url_policy *policy,
 	r = split_url(url, &parts, ret_reason);
 	if (r < 0)
 		return r;
-	r = check_origin(&parts, policy, ret_reason);
+	r = check_origin(&parts, policy, &result.public_only, ret_reason);
 	if (r < 0)
 		return r;
 	r = split_query(parts.text[PART_QUERY], &query);

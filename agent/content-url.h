@@ -29,6 +29,7 @@ struct content_url {
 	enum content_store store;
 	enum upload_method method; /* never UPLOAD_AUTO */
 	struct strv headers; /* "Name: value" to send, besides Content-Length and Host */
+	bool public_only;    /* whatever address its host has must be a public one */
 };
 
 struct content_url_policy {
@@ -36,16 +37,17 @@ struct content_url_policy {
 	const struct strv *headers; /* of the configuration; they win over ours by name */
 	const struct strv *allowed_hosts; /* empty: any */
 	bool allow_insecure;
+	bool public_only; /* no private host, unless a line of AllowedHosts is its name */
 	const char *content_type; /* sent as Content-Type */
 };
 
 /* 0; -EBADMSG and a reason in people's words (the caller frees it): not http(s), user
  * information in it, an http host that is not loopback without allow_insecure, a host
- * that is not allowed, a signed header that we don't know a value for, a JWT whose method
- * is neither PUT nor POST where the configuration names none, an `Authorization`,
- * `Content-Length` or `Transfer-Encoding` header from the configuration, more than
- * ASSET_URL_MAX bytes; -ENOMEM. A fragment is cut off. Globs are matched against the host
- * without port and brackets, in any case. */
+ * that is not allowed, a private address where only public ones are, a signed header that
+ * we don't know a value for, a JWT whose method is neither PUT nor POST where the
+ * configuration names none, an `Authorization`, `Content-Length` or `Transfer-Encoding`
+ * header from the configuration, more than ASSET_URL_MAX bytes; -ENOMEM. A fragment is
+ * cut off. Globs are matched against the host without port and brackets, in any case. */
 int content_url_parse(const char *url, const struct content_url_policy *policy,
 		      struct content_url *ret, char **ret_reason);
 void content_url_done(struct content_url *url);

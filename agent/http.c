@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/queue.h>
 
+#include "address.h"
 #include "http.h"
 #include "log.h"
 #include "macro.h"
@@ -31,6 +32,7 @@ struct http_request {
 	char *answer;
 	size_t length, head; /* bytes of it that came */
 	bool overflow;
+	bool private_peer; /* an address was not tried, since it is not public */
 	usec_t stall_timeout, started;
 	uint64_t mark;	/* bytes, both ways, when it was seen to move last */
 	usec_t mark_at; /* and when that was */
@@ -144,6 +146,22 @@ static int on_timeout_set(CURLM *multi, long ms, void *userdata)
 	    sd_event_source_set_enabled(http->timer, SD_EVENT_ONESHOT) < 0)
 		return -1;
 	return 0;
+}
+
+/* Asked for each address that a name has, so no name can change its mind after a check.
+ */
+static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
+				    struct curl_sockaddr *address)
+{
+	struct http_request *request = userdata;
+
+	(void)purpose;
+	if (!address_is_public(&address->addr)) {
+		request->private_peer = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC,
+		      address->protocol);
 }
 
 /* ---- bytes out and in ---- */
@@ -475,6 +493,10 @@ static void describe(struct http_request *request, CURLcode code,
 		snprintf(request->problem, sizeof(request->problem),
 			 "the answer is longer than %zu bytes",
 			 request->head > HTTP_HEAD_MAX ? HTTP_HEAD_MAX : HTTP_ANSWER_MAX);
+	else if (answer->transport == TRANSPORT_CONNECT && request->private_peer)
+		snprintf(request->problem, sizeof(request->problem),
+			 "its host is at a private address, and the API is not; "
+			 "AllowedHosts= must name it to allow that");
 	else if (!request->problem[0])
 		snprintf(request->problem, sizeof(request->problem), "%s",
 			 curl_easy_strerror(code));
@@ -490,6 +512,15 @@ static void check_sent(struct http_request *request, struct http_answer *answer)
 	snprintf(request->problem, sizeof(request->problem),
 		 "answered %d before the whole file was sent", answer->status);
 	answer->problem = request->problem;
+}
+
+static bool is_from_public(CURL *easy)
+{
+	const char *address = NULL;
+	bool public = false;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
+	return address && address_parse_is_public(address, &public) && public;
 }
 
 static void finish(struct http_request *request, CURLcode code)
@@ -509,6 +540,7 @@ static void finish(struct http_request *request, CURLcode code)
 		.date = parse_instant(header(request->easy, "Date")),
 		.sent = (uint64_t)sent,
 		.duration = usec_sub(clock_monotonic(), request->started),
+		.from_public = is_from_public(request->easy),
 	};
 	answer.retry_after = parse_wait(request->easy, answer.date);
 	describe(request, code, &answer);
@@ -623,6 +655,10 @@ static void set_common(struct http_request *request, const struct http_call *cal
 			 MILLISECONDS(settings->connect_timeout));
 	if (call->timeout != USEC_INFINITY)
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, MILLISECONDS(call->timeout));
+	if (call->public_only) {
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
+	}
 	if (settings->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
 	if (settings->client_certificate)

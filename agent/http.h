@@ -51,6 +51,7 @@ struct http_call {
 	uint64_t file_size; /* exactly that many bytes are sent of it */
 	usec_t timeout;	    /* for the whole; USEC_INFINITY: none */
 	usec_t stall_timeout; /* no progress for so long; USEC_INFINITY: none */
+	bool public_only;     /* to no address that is private; TRANSPORT_CONNECT */
 };
 
 struct http_answer {
@@ -63,6 +64,7 @@ struct http_answer {
 	uint64_t sent;	     /* bytes of the body that went out */
 	const char *problem; /* what happened, for people; "" when answered */
 	usec_t duration;
+	bool from_public; /* the address that answered, a proxy's too, is a public one */
 };
 
 struct http;

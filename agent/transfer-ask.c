@@ -65,6 +65,7 @@ int transfer_read_url(struct transfer *t, char **ret_reason)
 		.headers = &config->upload.headers,
 		.allowed_hosts = &config->upload.allowed_hosts,
 		.allow_insecure = config->api.allow_insecure,
+		.public_only = t->from_public,
 		.content_type = t->content_type,
 	};
 
@@ -96,6 +97,7 @@ static void granted(struct transfer *t, struct asset_grant *grant,
 	t->id = take_ptr(grant->id);
 	t->raw_url = take_ptr(grant->content_url);
 	t->expires = expiry(grant, answer);
+	t->from_public = answer->from_public;
 	if (transfer_read_url(t, &reason) < 0) {
 		refuse_url(t, reason);
 		return;

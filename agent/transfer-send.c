@@ -83,6 +83,7 @@ void transfer_send(struct transfer *t)
 		.file_size = t->identity.size,
 		.timeout = USEC_INFINITY,
 		.stall_timeout = t->services->config->upload.stall_timeout,
+		.public_only = t->url.public_only,
 	};
 	int r;
 

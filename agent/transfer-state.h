@@ -82,11 +82,12 @@ struct transfer {
 	char *id;
 	struct content_url url;
 	char *raw_url;
-	usec_t expires;	 /* monotonic */
-	bool recorded;	 /* in the ledger */
-	bool resumed;	 /* a body may have gone to the URL before */
-	bool restored;	 /* from the ledger, after a restart */
-	usec_t uploaded; /* real time; 0: not yet */
+	usec_t expires;	  /* monotonic */
+	bool from_public; /* from an API at a public address; not known after a restart */
+	bool recorded;	  /* in the ledger */
+	bool resumed;	  /* a body may have gone to the URL before */
+	bool restored;	  /* from the ledger, after a restart */
+	usec_t uploaded;  /* real time; 0: not yet */
 
 	/* This try. */
 	struct http_request *request;

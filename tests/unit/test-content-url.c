@@ -331,6 +331,64 @@ static void test_allowed_hosts(void **state)
 	}
 }
 
+static const struct {
+	const char *url;
+	char *glob;
+	bool allowed, public_only; /* what is said of it when it is allowed */
+} private_hosts[] = {
+	{ "https://files.example/", NULL, true, true },
+	{ "https://203.0.113.1/", NULL, true, true },
+	{ "https://[2001:db8::1]:8443/", NULL, true, true },
+	{ "https://localhost/", NULL, false, false },
+	{ "https://LOCALHOST./", NULL, false, false },
+	{ "https://127.0.0.1:8443/", NULL, false, false },
+	{ "https://10.1.2.3/", NULL, false, false },
+	{ "https://172.31.0.1/", NULL, false, false },
+	{ "https://192.168.0.1/", NULL, false, false },
+	{ "https://169.254.169.254/latest/meta-data", NULL, false, false },
+	{ "https://[::1]/", NULL, false, false },
+	{ "https://[fd00:ec2::254]/", NULL, false, false },
+	{ "https://[fe80::1]/", NULL, false, false },
+	{ "https://[::ffff:10.1.2.3]/", NULL, false, false },
+	/* However an IPv4 address is written. */
+	{ "https://127.1/", NULL, false, false },
+	{ "https://0x7f000001/", NULL, false, false },
+	{ "https://2130706433/", NULL, false, false },
+	{ "https://0177.0.0.1/", NULL, false, false },
+	{ "https://0/", NULL, false, false },
+	/* Only its own name is a word of permission. */
+	{ "https://10.1.2.3/", (char *)"10.1.2.3", true, false },
+	{ "https://[fd00::1]/", (char *)"FD00::1", true, false },
+	{ "https://files.example/", (char *)"Files.Example", true, false },
+	{ "https://10.1.2.3/", (char *)"10.*", false, false },
+	{ "https://10.1.2.3/", (char *)"*", false, false },
+	{ "https://files.example/", (char *)"*", true, true },
+};
+
+static void test_private_hosts(void **state)
+{
+	struct content_url_policy policy = plain_policy();
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(private_hosts); i++) {
+		struct strv globs = LIST((char *)"other", private_hosts[i / 2].glob);
+		_cleanup_(content_url_done) struct content_url url = {};
+		_cleanup_free_ char *reason = NULL;
+
+		policy.allowed_hosts = private_hosts[i / 2].glob ? &globs : &none;
+		policy.public_only = i % 2;
+		if (policy.public_only && !private_hosts[i / 2].allowed) {
+			check_refused(private_hosts[i / 2].url, &policy,
+				      "is a private address");
+			continue;
+		}
+		if (content_url_parse(private_hosts[i / 2].url, &policy, &url, &reason))
+			fail_msg("row %zu: %s", i / 2, reason);
+		assert_int_equal(url.public_only,
+				 policy.public_only && private_hosts[i / 2].public_only);
+	}
+}
+
 #define S3_ACL "https://h/?X-Amz-Signature=s&X-Amz-SignedHeaders=host;x-amz-acl"
 #define AZURE  "https://h/?sv=1&sr=b&sig=s"
 
@@ -536,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_insecure),
 		cmocka_unit_test(test_allowed_hosts),
+		cmocka_unit_test(test_private_hosts),
 		cmocka_unit_test(test_configured_headers),
 		cmocka_unit_test(test_configured_method),
 		cmocka_unit_test(test_secret),
