@@ -5,15 +5,18 @@
 #include <sys/queue.h>
 
 #include "address.h"
+#include "content-url.h"
 #include "http.h"
 #include "log.h"
 #include "macro.h"
+#include "plain.h"
 
 #define SPARE_HANDLES_MAX  32
 #define SOCKETS_MAX	   4096
 #define UPLOAD_BUFFER_MAX  (512L * 1024)
 #define UPLOAD_BUFFER_MIN  (16L * 1024) /* curl's own least */
 #define EXPECT_ABOVE	   ((uint64_t)1024 * 1024)
+#define LOCATION_MAX	   200		 /* characters of it that are shown */
 #define STALL_LOOKS	   8		 /* at how far it is, in a StallTimeout */
 #define WAIT_ASKED_MAX	   USEC_PER_HOUR /* the longest that a service may ask us to wait */
 #define MILLISECONDS(usec) ((long)MIN((usec) / USEC_PER_MSEC + 1, (usec_t)LONG_MAX / 2))
@@ -542,6 +545,7 @@ static void finish(struct http_request *request, CURLcode code)
 		.duration = usec_sub(clock_monotonic(), request->started),
 		.from_public = is_from_public(request->easy),
 	};
+	curl_easy_getinfo(request->easy, CURLINFO_REDIRECT_URL, &answer.location);
 	answer.retry_after = parse_wait(request->easy, answer.date);
 	describe(request, code, &answer);
 	check_sent(request, &answer);
@@ -736,6 +740,26 @@ void http_cancel(struct http_request *request)
 	LIST_REMOVE(request, link);
 	(void)curl_multi_remove_handle(request->http->multi, request->easy);
 	request_free(request);
+}
+
+char *http_describe_status(const struct http_answer *answer)
+{
+	_cleanup_free_ char *shown = NULL;
+	char *text = NULL;
+	int n;
+
+	if (answer->location) {
+		shown = content_url_redact(answer->location);
+		if (!shown)
+			return NULL;
+		plain_cut(shown, LOCATION_MAX);
+		n = asprintf(&text,
+			     "HTTP status %d, a redirect to %s, and none is followed",
+			     answer->status, shown);
+	} else {
+		n = asprintf(&text, "HTTP status %d", answer->status);
+	}
+	return n < 0 ? NULL : text;
 }
 
 uint64_t http_sent(const struct http_request *request)

@@ -59,10 +59,11 @@ struct http_answer {
 	int status;	  /* TRANSPORT_ANSWERED */
 	const char *body; /* NUL-terminated, may hold NULs; never NULL */
 	size_t length;
-	usec_t date;	     /* of the Date header: the server's clock; 0: none */
-	usec_t retry_after;  /* how long it asks us to wait; 0: it does not */
-	uint64_t sent;	     /* bytes of the body that went out */
-	const char *problem; /* what happened, for people; "" when answered */
+	usec_t date;	      /* of the Date header: the server's clock; 0: none */
+	usec_t retry_after;   /* how long it asks us to wait; 0: it does not */
+	uint64_t sent;	      /* bytes of the body that went out */
+	const char *problem;  /* what happened, for people; "" when answered */
+	const char *location; /* of a redirect, may hold secrets; NULL: none */
 	usec_t duration;
 	bool from_public; /* the address that answered, a proxy's too, is a public one */
 };
@@ -86,6 +87,11 @@ int http_start(struct http *http, const struct http_call *call, http_done_fn don
 
 /* Ends it at once, without telling `done`. NULL is nothing. */
 void http_cancel(struct http_request *request);
+
+/* What an answer that is no success says where its body says nothing: its status, and
+ * where a redirect points, without the query. The caller frees it. NULL: out of memory.
+ */
+char *http_describe_status(const struct http_answer *answer);
 
 /* Bytes of the body that went out until now. */
 uint64_t http_sent(const struct http_request *request);

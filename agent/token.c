@@ -167,7 +167,12 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 		failure.answer.transport = TRANSPORT_BAD_ANSWER;
 		failure.why = reason ? reason : "out of memory";
 	} else if (answer->transport == TRANSPORT_ANSWERED) {
-		said = oauth_error_format(answer->body, answer->length);
+		if (!answer->location)
+			said = oauth_error_format(answer->body, answer->length);
+		if (!said || !*said) {
+			free(said);
+			said = http_describe_status(answer);
+		}
 		failure.why = said ? said : "";
 	}
 	token->not_before = usec_add(now, answer->retry_after);

@@ -206,10 +206,11 @@ void transfer_note_answer(struct transfer *t, enum stage stage,
 	t->status = answer->status;
 	if (answer->status / 100 == 2)
 		return;
-	(void)asset_error_parse(answer->body, answer->length, &t->error);
-	if (!t->error.developer_message &&
-	    asprintf(&t->error.developer_message, "HTTP status %d", answer->status) < 0)
-		t->error.developer_message = NULL;
+	/* The page of a redirect says less than where it leads. */
+	if (!answer->location)
+		(void)asset_error_parse(answer->body, answer->length, &t->error);
+	if (!t->error.developer_message)
+		t->error.developer_message = http_describe_status(answer);
 }
 
 enum verdict transfer_judge(const struct transfer *t, enum transport transport)
