@@ -14,6 +14,8 @@
 /* The path is part of what is signed: no dot in it may be resolved. */
 #define PARSE_FLAGS (CURLU_PATH_AS_IS | CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME)
 
+#define SECRET_MIN 8 /* bytes of a value; what is shorter is a word or a number */
+
 enum part { PART_URL, PART_SCHEME, PART_HOST, PART_PORT, PART_PATH, PART_QUERY, PARTS };
 
 static const CURLUPart curl_parts[PARTS] = {
@@ -525,6 +527,39 @@ char *content_url_redact(const char *url)
 	if (at)
 		memmove(host, at + 1, strlen(at + 1) + 1);
 	return text_escape(text, strlen(text));
+}
+
+static void hide_value(const char *value, size_t length, char *text)
+{
+	_cleanup_free_ char *raw = NULL;
+	char *decoded;
+
+	if (length < SECRET_MIN)
+		return;
+	raw = strndup(value, length);
+	decoded = curl_easy_unescape(NULL, value, (int)length, NULL);
+	if (raw && decoded) {
+		text_hide(text, raw);
+		text_hide(text, decoded);
+	} else {
+		*text = '\0'; /* rather nothing than a secret */
+	}
+	curl_free(decoded);
+}
+
+void content_url_hide(const char *url, char *text)
+{
+	const char *query = strchr(url, '?');
+
+	if (query)
+		hide_value(query + 1, strcspn(query + 1, "#"), text);
+	while (query && (*query == '?' || *query == '&')) {
+		size_t length = strcspn(++query, "&#"), name = strcspn(query, "=&#");
+
+		if (name < length)
+			hide_value(query + name + 1, length - name - 1, text);
+		query += length;
+	}
 }
 
 const char *content_url_method(const struct content_url *url)

@@ -57,6 +57,10 @@ void content_url_done(struct content_url *url);
  * memory. */
 char *content_url_redact(const char *url);
 
+/* Writes stars over what @text repeats of the query of @url: the whole, and each value
+ * that is long enough to be a secret, encoded or not. */
+void content_url_hide(const char *url, char *text);
+
 /* "PUT" or "POST". */
 const char *content_url_method(const struct content_url *url);
 

@@ -3,6 +3,8 @@
 #include "macro.h"
 #include "text.h"
 
+#define STARS 3 /* in the place of a secret */
+
 #define REPLACEMENT "\xEF\xBF\xBD"
 
 /*
@@ -103,4 +105,15 @@ char *text_escape(const char *bytes, size_t length)
 	}
 	*out = '\0';
 	return text;
+}
+
+void text_hide(char *text, const char *secret)
+{
+	size_t length = strlen(secret), stars = MIN(length, (size_t)STARS);
+
+	while (length > 0 && (text = strstr(text, secret))) {
+		memset(text, '*', stars);
+		memmove(text + stars, text + length, strlen(text + length) + 1);
+		text += stars;
+	}
 }

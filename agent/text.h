@@ -16,3 +16,6 @@ char *text_to_utf8(const char *bytes, size_t length);
  * ill-formed bytes are written as \n, \t, \\ (for the backslash itself) or \xHH for each
  * of their bytes. The caller frees it. NULL: out of memory. */
 char *text_escape(const char *bytes, size_t length);
+
+/* Writes stars over each @secret in @text, which may get shorter. "" is nowhere. */
+void text_hide(char *text, const char *secret);

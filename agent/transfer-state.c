@@ -193,6 +193,30 @@ void transfer_disk_failed(struct transfer *t, int error, const char *what)
 
 /* ---- what came back ---- */
 
+/* What a service says may repeat what we sent it: a token, a signed URL. Both before it
+ * is read, since a cut would make a secret unknown, and after, since it may be encoded.
+ */
+static void hide_secrets(const struct transfer *t, char *text)
+{
+	if (!text)
+		return;
+	token_hide(t->services->token, text);
+	if (t->raw_url)
+		content_url_hide(t->raw_url, text);
+}
+
+static void note_refusal(struct transfer *t, const struct http_answer *answer)
+{
+	_cleanup_free_ char *body = strndup(answer->body, answer->length);
+
+	hide_secrets(t, body);
+	if (!body || asset_error_parse(body, strlen(body), &t->error) < 0)
+		return;
+	hide_secrets(t, t->error.developer_message);
+	hide_secrets(t, t->error.user_message);
+	hide_secrets(t, t->error.details);
+}
+
 /* Takes over what an answer said as what went wrong. */
 void transfer_note_answer(struct transfer *t, enum stage stage,
 			  const struct http_answer *answer, const char *problem)
@@ -208,7 +232,7 @@ void transfer_note_answer(struct transfer *t, enum stage stage,
 		return;
 	/* The page of a redirect says less than where it leads. */
 	if (!answer->location)
-		(void)asset_error_parse(answer->body, answer->length, &t->error);
+		note_refusal(t, answer);
 	if (!t->error.developer_message)
 		t->error.developer_message = http_describe_status(answer);
 }

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -179,23 +180,42 @@ static void look_for(void *userdata, const char *secret)
 		(void)snprintf(search->found, sizeof(search->found), "%s", secret);
 }
 
-static void assert_no_secret_in(struct world *w, const char *path)
+static void assert_no_secret(struct world *w, const char *where, const char *text)
 {
 	static const char *const parameters[] = { "signature=", "Signature=", "&sig=",
 						  "?sig=" };
-	_cleanup_free_ char *text = NULL;
-	struct search search = { 0 };
+	struct search search = { .text = text };
 
-	if (fs_read_file(AT_FDCWD, path, SIZE_MAX / 2, &text, NULL) < 0)
-		return;
-	search.text = text;
 	service_each_secret(w->service, look_for, &search);
 	if (search.found[0])
-		fail_msg("%s holds the secret %s", path, search.found);
+		fail_msg("%s holds the secret %s", where, search.found);
 	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
 		if (strstr(text, parameters[i]))
-			fail_msg("%s holds a URL's %s", path, parameters[i]);
+			fail_msg("%s holds a URL's %s", where, parameters[i]);
 	}
+}
+
+static void assert_no_secret_in(struct world *w, const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (fs_read_file(AT_FDCWD, path, SIZE_MAX / 2, &text, NULL) == 0)
+		assert_no_secret(w, path, text);
+}
+
+static void assert_no_secret_in_sidecars(struct world *w)
+{
+	DIR *stream = opendir(w->spool);
+	struct dirent *entry;
+
+	while (stream && (entry = readdir(stream))) {
+		_cleanup_free_ char *path = world_path(w, entry->d_name);
+
+		if (endswith(path, ".asset.json") || endswith(path, ".asset-error.json"))
+			assert_no_secret_in(w, path);
+	}
+	if (stream)
+		(void)closedir(stream);
 }
 
 void world_stop(struct world *w)
@@ -215,6 +235,9 @@ void world_stop(struct world *w)
 	assert_no_secret_in(w, w->log);
 	assert_no_secret_in(w, status_file);
 	assert_no_secret_in(w, w->output);
+	assert_no_secret_in_sidecars(w);
+	if (w->status_text)
+		assert_no_secret(w, "STATUS", w->status_text);
 	w->passed = true;
 }
 

@@ -90,7 +90,8 @@ int world_teardown(void **state);
 void world_start(struct world *w, const struct world_options *options);
 
 /* Ends the agent by SIGTERM and asserts that it exits 0 within seconds, that the service
- * saw no violation, and that the log and the status file hold no secret. */
+ * saw no violation, and that neither the log nor the status, the sidecars nor the output
+ * hold a secret. */
 void world_stop(struct world *w);
 
 /* Gives this process, and all that it starts, a network of its own: loopback, these IPv4

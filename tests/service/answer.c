@@ -174,18 +174,46 @@ static int fault_status(const struct fault *fault)
 	return fault->status ? fault->status : 500;
 }
 
+/* @text with the first @mark in it, if any, replaced. NULL: out of memory. */
+static char *fill_in(const char *text, const char *mark, const char *value)
+{
+	const char *at = strstr(text, mark);
+	char *filled;
+
+	if (!at)
+		return strdup(text);
+	return asprintf(&filled, "%.*s%s%s", (int)(at - text), text, value ? value : "",
+			at + strlen(mark)) < 0
+		       ? NULL
+		       : filled;
+}
+
+/* The body of a FAULT_ANSWER, from the heap. NULL: out of memory. */
+static char *fault_body(const struct request *request, const struct fault *fault)
+{
+	_cleanup_free_ char *half = fill_in(fault->body ? fault->body : "", "@URL@",
+					    request->path);
+
+	return half ? fill_in(half, "@AUTHORIZATION@",
+			      request_header(request, "Authorization"))
+		    : NULL;
+}
+
 enum MHD_Result answer_send_fault(struct request *request, const struct fault *fault)
 {
+	char *body = fault_body(request, fault);
 	struct MHD_Response *response;
 
+	if (!body)
+		return MHD_NO;
 	if (fault->action == FAULT_ENDLESS)
 		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384,
 							     endless, request->service,
 							     NULL);
 	else
-		response = MHD_create_response_from_buffer(
-			fault->body ? strlen(fault->body) : 0, (char *)fault->body,
-			MHD_RESPMEM_MUST_COPY);
+		response = MHD_create_response_from_buffer(strlen(body), body,
+							   MHD_RESPMEM_MUST_COPY);
+	free(body);
 	if (!response)
 		return MHD_NO;
 	if (!names_content_type(fault->headers))

@@ -159,7 +159,8 @@ enum fault_phase {
 
 enum fault_action {
 	FAULT_CONTINUE, /* as always; with .delay: late */
-	FAULT_ANSWER,	/* .status, .headers, .body */
+	FAULT_ANSWER,	/* .status, .headers, .body, in which @URL@ and @AUTHORIZATION@
+			   become what the request had there */
 	FAULT_STALL,	/* silence until service_release(), then as always */
 	FAULT_RESET,	/* RST */
 	FAULT_CLOSE,	/* FIN without an answer */

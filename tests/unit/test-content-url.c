@@ -573,6 +573,34 @@ static void test_redact(void **state)
 	}
 }
 
+static void test_hide(void **state)
+{
+	static const struct {
+		const char *url, *text, *expected;
+	} rows[] = {
+		{ "https://h/p", "h p", "h p" },
+		{ "https://h/p?", "h p", "h p" },
+		{ "https://h/p?signature=" SECRET, "not " SECRET, "not ***" },
+		{ "https://h/p?a=1&sig=" SECRET "&b=2#f", "a=1, " SECRET "; b=2",
+		  "a=1, ***; b=2" },
+		{ "https://h/p?sig=" SECRET "%2Fx", SECRET "%2Fx " SECRET "/x " SECRET,
+		  "*** *** " SECRET },
+		{ "https://h/p?" SECRET, SECRET, "***" },
+		{ "https://h/p?" SECRET "&a", SECRET, SECRET }, /* no value */
+		{ "https://h/p?a=1&b=22&sig=3", "/p?a=1&b=22&sig=3", "/p?***" },
+		{ "https://h/p?=" SECRET, SECRET, "***" },
+		{ "https://h/p?v=300&&w", "300 of &", "300 of &" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *text = strdup(rows[i].text);
+
+		content_url_hide(rows[i].url, text);
+		assert_string_equal(text, rows[i].expected);
+	}
+}
+
 static void test_store_names(void **state)
 {
 	static const char *const names[] = {
@@ -601,6 +629,7 @@ int main(void)
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_payload_lengths),
 		cmocka_unit_test(test_redact),
+		cmocka_unit_test(test_hide),
 		cmocka_unit_test(test_store_names),
 	};
 

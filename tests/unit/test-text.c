@@ -154,6 +154,31 @@ static void test_escape_is_safe(void **state)
 	}
 }
 
+static void test_hide(void **state)
+{
+	static const struct {
+		const char *text, *secret, *expected;
+	} rows[] = {
+		{ "", "s3cr3t", "" },
+		{ "nothing", "s3cr3t", "nothing" },
+		{ "s3cr3t", "s3cr3t", "***" },
+		{ "a s3cr3t, s3cr3ts3cr3t!", "s3cr3t", "a ***, ******!" },
+		{ "s3cr3", "s3cr3t", "s3cr3" },
+		{ "ab", "b", "a*" },
+		{ "text", "", "text" },
+		/* Its own stars are no secret, however like one they look. */
+		{ "*******", "****", "******" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *text = strdup(rows[i].text);
+
+		text_hide(text, rows[i].secret);
+		assert_string_equal(text, rows[i].expected);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -161,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_to_utf8_is_idempotent),
 		cmocka_unit_test(test_escape_is_safe),
+		cmocka_unit_test(test_hide),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
