@@ -2,6 +2,7 @@
 
 #include "config-check.h"
 #include "config-url.h"
+#include "place.h"
 #include "text.h"
 
 void config_fault(struct config_reading *reading, const char *file, unsigned line,
@@ -241,6 +242,60 @@ static void check_own_files(struct config_reading *reading,
 	}
 }
 
+/* Whether the two need no look at the disk to be told apart or not. */
+static bool is_told_by_name(const struct config_spool *a, const struct config_spool *b)
+{
+	return !a->path || !b->path || watches(a, b->path) || watches(b, a->path);
+}
+
+static void check_two_places(struct config_reading *reading, size_t later, size_t sooner,
+			     const struct place *places)
+{
+	const struct config_spool *spools = reading->config->spools;
+	const struct config_source *at = config_key_source(reading->config,
+							   &spools[later], KEY_PATH);
+	const struct place *one = &places[later], *other = &places[sooner];
+
+	if (is_told_by_name(&spools[later], &spools[sooner]))
+		return;
+	if (place_is_same(one, other))
+		config_fault(reading, at->file, at->line,
+			     "Path= leads to the same directory as that of the spool at "
+			     "%s",
+			     spools[sooner].origin);
+	else if (spools[sooner].recursive && place_is_inside(one, other))
+		config_fault(reading, at->file, at->line,
+			     "Path= leads into the Recursive spool at %s",
+			     spools[sooner].origin);
+	else if (spools[later].recursive && place_is_inside(other, one))
+		config_fault(reading, at->file, at->line,
+			     "Path= leads to a directory around the spool at %s, and "
+			     "Recursive=yes",
+			     spools[sooner].origin);
+}
+
+/* Links and bind mounts may lead two paths to one place. What is not there yet, or may
+ * not be looked at, is taken for another. */
+static void check_places(struct config_reading *reading)
+{
+	const struct config *config = reading->config;
+	struct place *places = calloc(config->spool_count + 1, sizeof(*places));
+
+	if (!places) {
+		reading->error = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < config->spool_count; i++) {
+		if (config->spools[i].path)
+			(void)place_find(config->spools[i].path, &places[i]);
+		for (size_t j = 0; j < i; j++)
+			check_two_places(reading, i, j, places);
+	}
+	for (size_t i = 0; i < config->spool_count; i++)
+		place_done(&places[i]);
+	free(places);
+}
+
 static void check_spools(struct config_reading *reading)
 {
 	const struct config *config = reading->config;
@@ -267,4 +322,5 @@ void config_check(struct config_reading *reading)
 	check_insecure(reading);
 	check_delays(reading);
 	check_spools(reading);
+	check_places(reading);
 }

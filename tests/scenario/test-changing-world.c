@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -704,6 +705,56 @@ static void a_done_directory_that_goes_away_is_made_again(void **state)
 	world_stop(w);
 }
 
+static void assert_refused(struct world *w, const char *message)
+{
+	world_mark_log(w);
+	world_launch(w);
+	assert_int_equal(world_wait_exit(w), 78);
+	world_wait_log(w, message);
+	assert_int_equal(world_count_log(w, "\n"), 1);
+	assert_int_equal(world_count_log(w, "agent.conf:"),
+			 2); /* whose line, and where */
+}
+
+/* Else each file would be uploaded twice. */
+static void one_directory_by_two_paths_is_refused_at_the_start(void **state)
+{
+	static const struct world_options options = { .recursive = true,
+						      .spools = { "other" },
+						      .no_agent = true };
+	struct world *w = *state;
+	_cleanup_free_ char *other = NULL, *inside = NULL;
+
+	world_own_mounts();
+	world_start(w, &options);
+	other = in_root(w, "other");
+	inside = in_root(w, "spool/in side");
+	world_mkdir(w, inside);
+	assert_int_equal(rmdir(other), 0);
+
+	assert_int_equal(symlink(w->spool, other), 0);
+	assert_refused(w, "Path= leads to the same directory as that of the spool at");
+	world_remove(w, other);
+	assert_int_equal(symlink(inside, other), 0);
+	assert_refused(w, "Path= leads into the Recursive spool at");
+	world_remove(w, other);
+	assert_int_equal(symlink(w->root, other), 0);
+	assert_refused(w, "Path= leads to a directory around the spool at");
+	world_remove(w, other);
+
+	world_mkdir(w, other);
+	assert_int_equal(mount(w->spool, other, NULL, MS_BIND, NULL), 0);
+	assert_refused(w, "Path= leads to the same directory as that of the spool at");
+	world_unmount(other);
+	assert_int_equal(mount(inside, other, NULL, MS_BIND, NULL), 0);
+	assert_refused(w, "Path= leads into the Recursive spool at");
+	world_unmount(other);
+
+	world_launch(w); /* two directories are two */
+	world_wait_ready(w);
+	world_stop(w);
+}
+
 #define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 static const struct CMUnitTest others[] = {
@@ -717,6 +768,7 @@ static const struct CMUnitTest others[] = {
 	scenario(a_directory_where_a_file_was_and_a_file_again_are_each_taken),
 	scenario(a_done_directory_that_goes_away_is_made_again),
 	scenario(a_disk_mounted_over_a_spool_is_the_spool_until_it_is_gone),
+	scenario(one_directory_by_two_paths_is_refused_at_the_start),
 };
 
 int main(void)

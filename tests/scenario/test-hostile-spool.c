@@ -139,7 +139,7 @@ static void nothing_that_is_no_file_is_followed_opened_or_waited_for(void **stat
 
 /* ---- swapped in between ---- */
 
-enum { SWAPS_MAX = 200000, UPLOADS_WANTED = 20 };
+enum { SWAPS_MAX = 200000, UPLOADS_WANTED = 500 };
 
 struct swapper {
 	char *one, *other;
