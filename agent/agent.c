@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <systemd/sd-event.h>
 
 #include "agent.h"
@@ -368,6 +369,11 @@ static int open_ledger(struct agent *agent)
 			"The ledger in %s was written by a newer asset-agent. Install that, "
 			"or move the ledger away.",
 			directory);
+	else if (r == -EAGAIN)
+		log_error(
+			"The ledger in %s is locked by another program, such as the sqlite3 "
+			"shell. Close that.",
+			directory);
 	else if (r < 0)
 		log_error("Could not open the ledger in %s: %s.", directory,
 			  log_errno(r));
@@ -562,10 +568,22 @@ static int open_loop(struct agent *agent)
 	return r;
 }
 
+/* Each file on its way takes two descriptors, and nothing here uses select(2). */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int start(struct agent *agent)
 {
 	int r;
 
+	raise_descriptor_limit();
 	r = open_ledger(agent);
 	if (r < 0)
 		return r;

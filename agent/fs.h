@@ -58,8 +58,8 @@ struct fs_write {
 int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,
 		    const struct fs_write *how);
 
-/* Removes what a crash in fs_write_atomic() may have left of @name, if anything. Not while
- * another writes it. */
+/* Removes what a crash in fs_write_atomic() may have left of @name, if anything. Not
+ * while another writes it. */
 void fs_clear_temporary(int dirfd, const char *name);
 
 /* mkdir -p. @mode is for those it makes. 0 or a negative errno. */

@@ -3,6 +3,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #include "address.h"
 #include "content-url.h"
@@ -32,9 +33,11 @@ struct http_request {
 	uint64_t size;		    /* of the body */
 	uint64_t offset;	    /* of the next byte that curl gets of the file */
 	const char *source_problem; /* NULL: none */
+	int shortage; /* of descriptors or memory: negative errno; 0: none */
 	char *answer;
 	size_t length, head; /* bytes of it that came */
 	bool overflow;
+	bool public_only;
 	bool private_peer; /* an address was not tried, since it is not public */
 	usec_t stall_timeout, started;
 	uint64_t mark;	/* bytes, both ways, when it was seen to move last */
@@ -53,6 +56,7 @@ struct http {
 	CURL *spare[SPARE_HANDLES_MAX];
 	size_t spares;
 	LIST_HEAD(, http_request) requests;
+	bool starved; /* one of them has a shortage */
 };
 
 /* ---- curl on sd-event ---- */
@@ -61,8 +65,29 @@ struct http {
  * of curl before it is told of. */
 static void finish(struct http_request *request, CURLcode code);
 
+static void starve(struct http_request *request, int error)
+{
+	request->shortage = error;
+	request->http->starved = true;
+}
+
+static struct http_request *find_starved(struct http *http)
+{
+	struct http_request *request;
+
+	if (!http->starved)
+		return NULL;
+
+	LIST_FOREACH (request, &http->requests, link)
+		if (request->shortage)
+			return request;
+	http->starved = false;
+	return NULL;
+}
+
 static void collect(struct http *http)
 {
+	struct http_request *starved;
 	CURLMsg *message;
 	int left;
 
@@ -75,13 +100,28 @@ static void collect(struct http *http)
 				  (char **)&request);
 		finish(request, message->data.result);
 	}
+	while ((starved = find_starved(http)))
+		finish(starved, CURLE_OUT_OF_MEMORY);
+}
+
+/* Lets curl go on. Where it has no memory for that, it does not say whose request it has
+ * lost sight of, and would wait for ever: all that are under way end. */
+static void act(struct http *http, curl_socket_t fd, int action)
+{
+	struct http_request *request;
+	int running;
+
+	if (curl_multi_socket_action(http->multi, fd, action, &running) != CURLM_OK)
+		LIST_FOREACH (request, &http->requests, link)
+			starve(request, -ENOMEM);
+	collect(http);
 }
 
 static int on_socket_ready(sd_event_source *source, int fd, uint32_t revents,
 			   void *userdata)
 {
 	struct http *http = userdata;
-	int running, action = 0;
+	int action = 0;
 
 	(void)source;
 	if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
@@ -90,11 +130,12 @@ static int on_socket_ready(sd_event_source *source, int fd, uint32_t revents,
 		action |= CURL_CSELECT_OUT;
 	if (revents & EPOLLERR)
 		action |= CURL_CSELECT_ERR;
-	(void)curl_multi_socket_action(http->multi, fd, action, &running);
-	collect(http);
+	act(http, fd, action);
 	return 0;
 }
 
+/* Never fails, as curl would be of no more use then: a request whose socket can't be
+ * watched is ended by collect(). */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 		     void *socketp)
 {
@@ -106,31 +147,35 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 	};
 	struct http *http = userdata;
 	sd_event_source *source = socketp;
+	struct http_request *request = NULL;
+	int r;
 
-	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
 		sd_event_source_disable_unref(source);
 		(void)curl_multi_assign(http->multi, fd, NULL);
 		return 0;
 	}
-	if (source)
-		return sd_event_source_set_io_events(source, events[what]) < 0 ? -1 : 0;
-	if (sd_event_add_io(http->event, &source, fd, events[what], on_socket_ready,
-			    http) < 0)
-		return -1;
-	(void)curl_multi_assign(http->multi, fd, source);
+	if (source) {
+		r = sd_event_source_set_io_events(source, events[what]);
+	} else {
+		r = sd_event_add_io(http->event, &source, fd, events[what],
+				    on_socket_ready, http);
+		if (r >= 0)
+			(void)curl_multi_assign(http->multi, fd, source);
+	}
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&request);
+	if (r < 0 && request)
+		starve(request, r);
 	return 0;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct http *http = userdata;
-	int running;
 
 	(void)source;
 	(void)usec;
-	(void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(http);
+	act(http, CURL_SOCKET_TIMEOUT, 0);
 	return 0;
 }
 
@@ -152,19 +197,24 @@ static int on_timeout_set(CURLM *multi, long ms, void *userdata)
 }
 
 /* Asked for each address that a name has, so no name can change its mind after a check.
- */
+ * That there is no descriptor left is no word about the other side. */
 static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 				    struct curl_sockaddr *address)
 {
 	struct http_request *request = userdata;
+	int fd;
 
 	(void)purpose;
-	if (!address_is_public(&address->addr)) {
+	if (request->public_only && !address_is_public(&address->addr)) {
 		request->private_peer = true;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(address->family, address->socktype | SOCK_CLOEXEC,
-		      address->protocol);
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd >= 0)
+		return fd;
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+		starve(request, -errno);
+	return CURL_SOCKET_BAD;
 }
 
 /* ---- bytes out and in ---- */
@@ -403,6 +453,8 @@ static enum transport judge(const struct http_request *request, CURLcode code,
 		return TRANSPORT_GARBAGE;
 	if (request->stalled)
 		return is_connected(request) ? TRANSPORT_STALL : TRANSPORT_TIMEOUT;
+	if (request->shortage)
+		return TRANSPORT_LOCAL;
 	if (code == CURLE_OK)
 		return status > 0 ? TRANSPORT_ANSWERED : TRANSPORT_GARBAGE;
 	/* A server that refuses a body early answers and closes; the answer counts. */
@@ -541,6 +593,7 @@ static void finish(struct http_request *request, CURLcode code)
 		.body = request->answer ? request->answer : "",
 		.length = request->length,
 		.date = parse_instant(header(request->easy, "Date")),
+		.error = request->shortage ? request->shortage : -ENOMEM,
 		.sent = (uint64_t)sent,
 		.duration = usec_sub(clock_monotonic(), request->started),
 		.from_public = is_from_public(request->easy),
@@ -652,6 +705,8 @@ static void set_common(struct http_request *request, const struct http_call *cal
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	/* Whatever the machine's own settings would still put up with. */
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -659,10 +714,7 @@ static void set_common(struct http_request *request, const struct http_call *cal
 			 MILLISECONDS(settings->connect_timeout));
 	if (call->timeout != USEC_INFINITY)
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, MILLISECONDS(call->timeout));
-	if (call->public_only) {
-		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
-	}
+	request->public_only = call->public_only;
 	if (settings->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
 	if (settings->client_certificate)

@@ -62,6 +62,7 @@ struct http_answer {
 	usec_t date;	      /* of the Date header: the server's clock; 0: none */
 	usec_t retry_after;   /* how long it asks us to wait; 0: it does not */
 	uint64_t sent;	      /* bytes of the body that went out */
+	int error;	      /* negative errno, should TRANSPORT_LOCAL be the word */
 	const char *problem;  /* what happened, for people; "" when answered */
 	const char *location; /* of a redirect, may hold secrets; NULL: none */
 	usec_t duration;

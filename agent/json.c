@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <json-c/printbuf.h>
 
 #include "json.h"
 #include "text.h"
@@ -16,6 +17,16 @@ static int check_utf8(const char *text, size_t length)
 	if (!clean)
 		return -ENOMEM;
 	return strlen(clean) == length && memcmp(clean, text, length) == 0 ? 0 : -EBADMSG;
+}
+
+/* json-c does not look whether the text of a string grew: where there is no memory, a
+ * part of it would be missing. So its room is made before. */
+static int reserve(struct json_tokener *tokener, size_t length)
+{
+	int r = printbuf_memset(tokener->pb, 0, '\0', (int)length);
+
+	printbuf_reset(tokener->pb);
+	return r < 0 ? -ENOMEM : 0;
 }
 
 int json_parse(const char *text, size_t length, enum json_type type,
@@ -36,6 +47,9 @@ int json_parse(const char *text, size_t length, enum json_type type,
 	tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
 	if (!tokener)
 		return -ENOMEM;
+	r = reserve(tokener, length);
+	if (r < 0)
+		return r;
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	value = json_tokener_parse_ex(tokener, text, (int)length);
 	if (json_tokener_get_error(tokener) != json_tokener_success)
@@ -121,15 +135,90 @@ int json_add_unsigned(struct json_object *object, const char *key, uint64_t valu
 	return json_add(object, key, json_object_new_uint64(value));
 }
 
+/* ---- text ---- */
+
+/* json-c's own writer does not look whether its text grew: where there is no memory, a
+ * part is missing. This stream remembers. */
+static void put_string(FILE *stream, const char *text, size_t length)
+{
+	static const char shorts[][2] = { { '"', '"' },	 { '\\', '\\' }, { '\b', 'b' },
+					  { '\n', 'n' }, { '\r', 'r' },	 { '\t', 't' },
+					  { '\f', 'f' } };
+
+	(void)fputc('"', stream);
+	for (size_t i = 0; i < length; i++) {
+		size_t s = 0;
+
+		while (s < ARRAY_SIZE(shorts) && shorts[s][0] != text[i])
+			s++;
+		if (s < ARRAY_SIZE(shorts))
+			(void)fprintf(stream, "\\%c", shorts[s][1]);
+		else if ((unsigned char)text[i] < 0x20)
+			(void)fprintf(stream, "\\u%04x", (unsigned)text[i]);
+		else
+			(void)fputc(text[i], stream);
+	}
+	(void)fputc('"', stream);
+}
+
+/* 0 or -ENOMEM; also what the stream remembers counts. */
+static int put_value(FILE *stream, struct json_object *value)
+{
+	const char *between = "", *text;
+	int r = 0;
+
+	switch (json_object_get_type(value)) {
+	case json_type_string:
+		put_string(stream, json_object_get_string(value),
+			   (size_t)json_object_get_string_len(value));
+		return 0;
+	case json_type_object:
+		(void)fputc('{', stream);
+		json_object_object_foreach(value, key, member)
+		{
+			(void)fputs(between, stream);
+			put_string(stream, key, strlen(key));
+			(void)fputc(':', stream);
+			r = put_value(stream, member) ?: r;
+			between = ",";
+		}
+		(void)fputc('}', stream);
+		return r;
+	case json_type_array:
+		(void)fputc('[', stream);
+		for (size_t i = 0; i < json_object_array_length(value); i++) {
+			(void)fputs(between, stream);
+			r = put_value(stream, json_object_array_get_idx(value, i)) ?: r;
+			between = ",";
+		}
+		(void)fputc(']', stream);
+		return r;
+	case json_type_null:
+	case json_type_boolean:
+	case json_type_double:
+	case json_type_int: break;
+	}
+	/* Short enough for the room that json-c begins with. */
+	text = json_object_to_json_string(value);
+	return text && fputs(text, stream) >= 0 ? 0 : -ENOMEM;
+}
+
 char *json_format(struct json_object *value, const char *end)
 {
+	char *line = NULL;
 	size_t length;
-	const char *text = json_object_to_json_string_length(
-		value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
-	size_t tail = strlen(end);
-	char *line = text ? malloc(length + tail + 1) : NULL;
+	FILE *stream = open_memstream(&line, &length);
+	int r;
 
-	if (line)
-		memcpy(mempcpy(line, text, length), end, tail + 1);
+	if (!stream)
+		return NULL;
+	r = put_value(stream, value);
+	(void)fputs(end, stream);
+	if (ferror(stream))
+		r = -ENOMEM;
+	if (fclose(stream) != 0 || r < 0) {
+		free(line);
+		return NULL;
+	}
 	return line;
 }

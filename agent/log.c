@@ -34,6 +34,7 @@ static const char *const message_ids[LOG_KINDS] = {
 	[LOG_DISK_BACK] = "a5e1ceaec7cd4bbabdc77cab4321e430",
 	[LOG_LEDGER_SET_ASIDE] = "4ab5bc96abde49d7b52eeef83dd2f8d7",
 	[LOG_SIDECAR_FAILED] = "b1ab16a17bda4895a257a0071b638718",
+	[LOG_SHORTAGE] = "a67a209377544f6bbcfd2abbb763c6fc",
 };
 
 enum { FIELDS_MAX = 16, NUMBER_MAX = 24 };

@@ -16,7 +16,7 @@ static void on_grant_recorded(void *userdata, int error)
 	struct transfer *t = userdata;
 
 	if (error < 0) {
-		transfer_disk_failed(t, error, "recording the grant");
+		transfer_record_failed(t, error, "recording the grant");
 		return;
 	}
 	t->recorded = true;
@@ -38,7 +38,7 @@ void transfer_record_grant(struct transfer *t)
 	row = transfer_row(t, LEDGER_GRANTED);
 	r = ledger_put(t->services->ledger, &row, on_grant_recorded, t);
 	if (r < 0)
-		transfer_disk_failed(t, r, "recording the grant");
+		transfer_record_failed(t, r, "recording the grant");
 }
 
 /* ---- ask ---- */
@@ -130,14 +130,15 @@ static void on_asked(void *userdata, const struct http_answer *answer)
 	enum transport transport = answer->transport;
 	struct transfer *t = userdata;
 	const char *reason = NULL;
+	int r = 0;
 
 	t->request = NULL;
-	if (transport == TRANSPORT_ANSWERED && answer->status / 100 == 2 &&
-	    asset_grant_parse(answer->body, answer->length, &grant, &reason) < 0) {
+	if (transport == TRANSPORT_ANSWERED && answer->status / 100 == 2)
+		r = asset_grant_parse(answer->body, answer->length, &grant, &reason);
+	if (r < 0)
 		transport = TRANSPORT_BAD_ANSWER;
-		reason = reason ? reason : "out of memory";
-	}
-	transfer_note_answer(t, STAGE_CREATE, answer, reason);
+	if (transfer_note_answer(t, STAGE_CREATE, answer, reason) < 0 || r == -ENOMEM)
+		transport = TRANSPORT_LOCAL;
 	switch (transfer_judge(t, transport)) {
 	case VERDICT_DONE: granted(t, &grant, answer); break;
 	case VERDICT_REAUTH: reauthorize(t, answer->retry_after); break;
@@ -148,6 +149,7 @@ static void on_asked(void *userdata, const struct http_answer *answer)
 		break;
 	case VERDICT_AGAIN:
 	case VERDICT_RESIGN: transfer_again(t); break;
+	case VERDICT_LATER: transfer_short(t, answer->error); break;
 	case VERDICT_PAUSE_AUTH:
 		transfer_report_failure(t, HEALTH_AUTH, answer->retry_after);
 		transfer_pause(t);
@@ -217,6 +219,7 @@ void transfer_ask(struct transfer *t)
 {
 	const struct config_spool *spool = transfer_spool(t);
 	const char *bearer;
+	int r;
 
 	if (t->services->stopping || !spool || !transfer_may_ask(t, HEALTH_AUTH) ||
 	    !transfer_may_ask(t, HEALTH_API)) {
@@ -229,6 +232,7 @@ void transfer_ask(struct transfer *t)
 	if (!bearer)
 		return;
 	t->counted = false;
-	if (send_question(t, spool, bearer) < 0)
-		transfer_later(t, TRANSFER_LOCAL_DELAY);
+	r = send_question(t, spool, bearer);
+	if (r < 0)
+		transfer_short(t, r);
 }

@@ -228,9 +228,12 @@ void transfer_dispose(struct transfer *t)
 	transfer_report_works(t, HEALTH_DISK);
 	if (r != 1) /* else it was told of before the restart */
 		log_uploaded(t);
-	/* Where the directory is gone there is no place for a receipt but the journal. */
-	if (r < 0 || ledger_finish(t->services->ledger, t->serial, disposal.dirfd) < 0)
+	/* Where the directory is gone there is no place for a receipt but the journal. A
+	 * row that can't be finished waits for the next start. */
+	if (r < 0)
 		transfer_drop_row(t);
+	else
+		(void)ledger_finish(t->services->ledger, t->serial, disposal.dirfd);
 	t->serial = 0;
 	transfer_finish(t, TRANSFER_DONE);
 }
@@ -240,7 +243,7 @@ static void on_upload_recorded(void *userdata, int error)
 	struct transfer *t = userdata;
 
 	if (error < 0) {
-		transfer_disk_failed(t, error, "recording the upload");
+		transfer_record_failed(t, error, "recording the upload");
 		return;
 	}
 	transfer_set_step(t, STEP_DISPOSE);
@@ -253,5 +256,5 @@ void transfer_record_upload(struct transfer *t)
 	int r = ledger_put(t->services->ledger, &row, on_upload_recorded, t);
 
 	if (r < 0)
-		transfer_disk_failed(t, r, "recording the upload");
+		transfer_record_failed(t, r, "recording the upload");
 }

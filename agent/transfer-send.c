@@ -42,11 +42,13 @@ static void on_sent(void *userdata, const struct http_answer *answer)
 {
 	struct transfer *t = userdata;
 	unsigned storage = transfer_storage(t);
+	enum transport transport = answer->transport;
 	enum verdict verdict;
 
 	t->request = NULL;
-	transfer_note_answer(t, STAGE_UPLOAD, answer, NULL);
-	verdict = transfer_judge(t, answer->transport);
+	if (transfer_note_answer(t, STAGE_UPLOAD, answer, NULL) < 0)
+		transport = TRANSPORT_LOCAL;
+	verdict = transfer_judge(t, transport);
 	t->resumed = true;
 	if (answer->transport == TRANSPORT_ANSWERED && verdict != VERDICT_PAUSE_STORAGE)
 		transfer_report_works(t, storage);
@@ -55,6 +57,7 @@ static void on_sent(void *userdata, const struct http_answer *answer)
 	case VERDICT_AGAIN: transfer_again(t); break;
 	case VERDICT_RESIGN: resign(t); break;
 	case VERDICT_REJECT: transfer_reject(t); break;
+	case VERDICT_LATER: transfer_short(t, answer->error); break;
 	case VERDICT_PAUSE_STORAGE:
 		transfer_report_failure(t, storage, answer->retry_after);
 		transfer_pause(t);
@@ -106,5 +109,5 @@ void transfer_send(struct transfer *t)
 	}
 	r = http_start(t->services->http, &call, on_sent, t, &t->request);
 	if (r < 0)
-		transfer_later(t, TRANSFER_LOCAL_DELAY);
+		transfer_short(t, r);
 }

@@ -4,6 +4,9 @@
 #include "macro.h"
 #include "transfer-state.h"
 
+/* When to look again while we are out of memory or descriptors. */
+#define SHORTAGE_DELAY USEC_PER_SEC
+
 static const char *const step_names[] = {
 	[STEP_TAKE] = "take",
 	[STEP_ASK] = "ask",
@@ -157,6 +160,20 @@ bool transfer_may_ask(struct transfer *t, unsigned index)
 	return health_enter(t->services->health, index, &t->probes, clock_monotonic());
 }
 
+bool transfer_is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM ||
+	       error == -ENOBUFS;
+}
+
+void transfer_short(struct transfer *t, int error)
+{
+	back_to_take(t);
+	t->shortage = error;
+	t->again_at = usec_add(clock_monotonic(), SHORTAGE_DELAY);
+	transfer_finish(t, TRANSFER_SHORT);
+}
+
 void transfer_report_failure(struct transfer *t, unsigned index, usec_t retry_after)
 {
 	const struct health_failure failure = {
@@ -184,11 +201,24 @@ void transfer_disk_failed(struct transfer *t, int error, const char *what)
 		.waiting = t->services->waiting(t->services->userdata) + 1,
 	};
 
+	if (transfer_is_shortage(error)) {
+		transfer_short(t, error);
+		return;
+	}
 	if (asprintf(&why, "%s of %s: %s", what, path ? path : t->name, failure.why) >= 0)
 		failure.why = why;
 	/* What was noted of the file itself stays, for its sidecar. */
 	health_failed(t->services->health, HEALTH_DISK, &t->probes, &failure);
 	transfer_pause(t);
+}
+
+void transfer_record_failed(struct transfer *t, int error, const char *what)
+{
+	/* A ledger that is broken ends the agent, which says so. */
+	if (error == -EUCLEAN || error == -ESTALE)
+		transfer_pause(t);
+	else
+		transfer_disk_failed(t, error, what);
 }
 
 /* ---- what came back ---- */
@@ -205,36 +235,39 @@ static void hide_secrets(const struct transfer *t, char *text)
 		content_url_hide(t->raw_url, text);
 }
 
-static void note_refusal(struct transfer *t, const struct http_answer *answer)
+/* 0 or -ENOMEM. */
+static int note_refusal(struct transfer *t, const struct http_answer *answer)
 {
 	_cleanup_free_ char *body = strndup(answer->body, answer->length);
 
 	hide_secrets(t, body);
 	if (!body || asset_error_parse(body, strlen(body), &t->error) < 0)
-		return;
+		return -ENOMEM;
 	hide_secrets(t, t->error.developer_message);
 	hide_secrets(t, t->error.user_message);
 	hide_secrets(t, t->error.details);
+	return 0;
 }
 
 /* Takes over what an answer said as what went wrong. */
-void transfer_note_answer(struct transfer *t, enum stage stage,
-			  const struct http_answer *answer, const char *problem)
+int transfer_note_answer(struct transfer *t, enum stage stage,
+			 const struct http_answer *answer, const char *problem)
 {
 	transfer_clear_error(t);
 	t->stage = stage;
 	if (answer->transport != TRANSPORT_ANSWERED || problem) {
 		t->error.developer_message = strdup(problem ? problem : answer->problem);
-		return;
+		return 0;
 	}
 	t->status = answer->status;
 	if (answer->status / 100 == 2)
-		return;
+		return 0;
 	/* The page of a redirect says less than where it leads. */
-	if (!answer->location)
-		note_refusal(t, answer);
+	if (!answer->location && note_refusal(t, answer) < 0)
+		return -ENOMEM;
 	if (!t->error.developer_message)
 		t->error.developer_message = http_describe_status(answer);
+	return 0;
 }
 
 enum verdict transfer_judge(const struct transfer *t, enum transport transport)

@@ -25,16 +25,15 @@
 #include "token.h"
 #include "verdict.h"
 
-/* When to look again while we are out of memory or descriptors. */
-#define TRANSFER_LOCAL_DELAY USEC_PER_SEC
-
 enum transfer_end {
 	TRANSFER_DONE,	  /* uploaded, recorded, its sidecar is written */
 	TRANSFER_GAVE_UP, /* its error sidecar is written */
 	TRANSFER_IDLE,	  /* nothing to do: its sidecar speaks of it, or it is no file */
 	TRANSFER_LATER,	  /* its writer is not done: ask again at `again_at` */
-	TRANSFER_PAUSED,  /* no fault of its own: start it when health allows */
-	TRANSFER_FAILED,  /* its own fault: start it again at `again_at` */
+	TRANSFER_SHORT, /* no memory or descriptors, as `shortage` says: start it again at
+			 * `again_at`, with fewer others */
+	TRANSFER_PAUSED, /* no fault of its own: start it when health allows */
+	TRANSFER_FAILED, /* its own fault: start it again at `again_at` */
 };
 
 enum transfer_step {
@@ -99,6 +98,7 @@ struct transfer {
 	bool first;   /* nothing went wrong: to be started before the others */
 	health_probes probes;
 	usec_t started, again_at; /* monotonic */
+	int shortage;		  /* negative errno; counts with TRANSFER_SHORT */
 	sd_event_source *step_source;
 
 	/* All tries. */
@@ -125,9 +125,10 @@ void transfer_clear_error(struct transfer *transfer);
 void transfer_set_error(struct transfer *transfer, enum stage stage, const char *why);
 const char *transfer_error_text(const struct transfer *transfer);
 
-/* Takes over what @answer said; @problem (NULL: none) says what is wrong with a body. */
-void transfer_note_answer(struct transfer *transfer, enum stage stage,
-			  const struct http_answer *answer, const char *problem);
+/* Takes over what @answer said; @problem (NULL: none) says what is wrong with a body.
+ * 0; or -ENOMEM, and it may have said more. */
+int transfer_note_answer(struct transfer *transfer, enum stage stage,
+			 const struct http_answer *answer, const char *problem);
 /* The verdict on what was noted. */
 enum verdict transfer_judge(const struct transfer *transfer, enum transport transport);
 
@@ -159,5 +160,11 @@ void transfer_idle(struct transfer *transfer);
 /* The same, to be started again from its beginning before the others. */
 void transfer_restart(struct transfer *transfer);
 void transfer_later(struct transfer *transfer, usec_t delay);
+/* Out of memory or descriptors, as @error says. */
+void transfer_short(struct transfer *transfer, int error);
+/* Whether it is for want of memory or descriptors. */
+bool transfer_is_shortage(int error);
 /* Paused until the disk can be written; @what ("recording the upload") was being done. */
 void transfer_disk_failed(struct transfer *transfer, int error, const char *what);
+/* The same, where the ledger did not take a record. */
+void transfer_record_failed(struct transfer *transfer, int error, const char *what);

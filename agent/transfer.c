@@ -38,8 +38,8 @@ static void unreadable(struct transfer *t, const struct intake_file *file)
 {
 	int error = file->error;
 
-	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM) {
-		transfer_later(t, TRANSFER_LOCAL_DELAY);
+	if (transfer_is_shortage(error)) {
+		transfer_short(t, error);
 		return;
 	}
 	t->identity = fs_identity_of(&file->st);
@@ -110,8 +110,8 @@ static void take(struct transfer *t)
 	bool had_grant = t->id;
 	int fd = spool_directory_fd(t->directory);
 
-	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
-		transfer_later(t, TRANSFER_LOCAL_DELAY);
+	if (transfer_is_shortage(fd)) {
+		transfer_short(t, fd);
 		return;
 	}
 	if (fd < 0 || !spool) {

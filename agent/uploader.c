@@ -1,13 +1,15 @@
 #include <fcntl.h>
+#include <inttypes.h>
 
 #include "log.h"
 #include "macro.h"
 #include "uploader.h"
 
-#define ROOM_TO_RESUME (SCHEDULE_MAX / 4) /* scans go on when that much is free again */
-#define WAITING_MAX    (SCHEDULE_MAX / 2) /* files that wait for a time, kept in mind */
-#define NEW_FIRST      4		  /* one in so many starts */
-#define BUSY_DELAY_MAX USEC_PER_MINUTE	  /* between two looks at a file being written */
+#define ROOM_TO_RESUME (SCHEDULE_MAX / 4)  /* scans go on when that much is free again */
+#define WAITING_MAX    (SCHEDULE_MAX / 2)  /* files that wait for a time, kept in mind */
+#define NEW_FIRST      4		   /* one in so many starts */
+#define BUSY_DELAY_MAX USEC_PER_MINUTE	   /* between two looks at a file being written */
+#define SLOT_DELAY     (10 * USEC_PER_SEC) /* one more at once, so long after a shortage */
 
 struct file {
 	struct item item;
@@ -33,6 +35,8 @@ struct uploader {
 	sd_event_source *wake_source; /* when the next one may be */
 	bool starved;		      /* a candidate found no room */
 	uint64_t starts;
+	size_t slots;	 /* MaxConcurrent, or fewer after a shortage */
+	usec_t slots_at; /* when one more is tried; 0: none is missing */
 	struct uploader_stats stats;
 };
 
@@ -336,6 +340,24 @@ static void on_later(struct uploader *u, struct file *file)
 	wait_in_mind(u, file, ITEM_SETTLING, at);
 }
 
+/* This machine has no memory or descriptors for so many: it goes on with fewer. */
+static void on_short(struct uploader *u, struct file *file)
+{
+	const struct log_fields fields = { .kind = LOG_SHORTAGE, .stage = "spool" };
+	const struct transfer *t = file->transfer;
+
+	/* This one is among those that move. */
+	u->slots = MAX(u->schedule.counts[ITEM_MOVING], 2U) - 1;
+	if (u->slots_at == 0)
+		log_event(LOG_WARNING, &fields,
+			  "Uploading %zu files at once, not %" PRIu64
+			  ", until there is room for more: %s. None is lost.",
+			  u->slots, u->services->config->upload.max_concurrent,
+			  log_errno(t->shortage));
+	u->slots_at = usec_add(clock_monotonic(), SLOT_DELAY);
+	wait_in_mind(u, file, ITEM_SETTLING, t->again_at);
+}
+
 /* Whether it has to be looked at again now that it came to an end. Besides events that
  * came meanwhile, what is there has the last word: a file may have changed while it
  * waited for its sidecar, and truncate(2) gives no event that we wait for. */
@@ -366,6 +388,7 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 	case TRANSFER_GAVE_UP: u->stats.failed++; break;
 	case TRANSFER_IDLE: break;
 	case TRANSFER_LATER: on_later(u, file); return;
+	case TRANSFER_SHORT: on_short(u, file); return;
 	case TRANSFER_PAUSED:
 		/* First in line where it has something to lose; else behind the others,
 		 * so that one file that an answer always chokes on can't hold them all.
@@ -397,10 +420,15 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 
 /* ---- the pump ---- */
 
-static bool has_slot(const struct uploader *u)
+static bool has_slot(struct uploader *u, usec_t now)
 {
-	return u->schedule.counts[ITEM_MOVING] <
-	       u->services->config->upload.max_concurrent;
+	if (u->slots_at > 0 && u->slots_at <= now) {
+		u->slots++;
+		u->slots_at = u->slots < u->services->config->upload.max_concurrent
+				      ? usec_add(now, SLOT_DELAY)
+				      : 0;
+	}
+	return u->schedule.counts[ITEM_MOVING] < u->slots;
 }
 
 /* Starts the next file of @lane. Returns when it may be tried, 0: it was started,
@@ -435,7 +463,7 @@ static usec_t start_next(struct uploader *u, usec_t now)
 	unsigned begin = u->starts % NEW_FIRST == 0 ? LANE_NEW : 0;
 	usec_t soonest = USEC_INFINITY;
 
-	if (!has_slot(u) || u->services->stopping)
+	if (!has_slot(u, now) || u->services->stopping)
 		return USEC_INFINITY;
 	for (unsigned i = 0; i < LANES && soonest > 0; i++) {
 		usec_t at = start_next_of(u, (begin + i) % LANES, now);
@@ -530,6 +558,7 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 	u->event = event;
 	u->services = services;
 	u->once = once;
+	u->slots = services->config->upload.max_concurrent;
 	u->ops = ops;
 	u->userdata = userdata;
 	LIST_INIT(&u->moving);

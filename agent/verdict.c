@@ -31,12 +31,14 @@ static const struct rule RULES[] = {
 	{ STAGE_CREATE, { 401 }, .then = VERDICT_REAUTH },
 	/* The file changed under way: what was said of it is void. */
 	{ STAGE_CREATE, .transports = ON(SOURCE), .then = VERDICT_AGAIN },
+	{ STAGE_CREATE, .transports = ON(LOCAL), .then = VERDICT_LATER },
 	/* Rights and BaseURL (403, 404, 405), load (408, 429, 5xx), an answer that is not
 	 * what the API promises, or none: every file would meet the same. */
 	{ STAGE_CREATE, .then = VERDICT_PAUSE_API },
 
 	{ STAGE_UPLOAD, { 2 }, .then = VERDICT_DONE },
 	{ STAGE_UPLOAD, .transports = ON(SOURCE), .then = VERDICT_AGAIN },
+	{ STAGE_UPLOAD, .transports = ON(LOCAL), .then = VERDICT_LATER },
 	/* May be this body's fault (its size, a filter on the way), so it must cost an
 	 * attempt: else one bad file could keep the storage's breaker open for ever. */
 	{ STAGE_UPLOAD, .transports = ON(STALL) | ON(RESET), .then = VERDICT_AGAIN },
@@ -133,6 +135,7 @@ const char *verdict_name(enum verdict verdict)
 		[VERDICT_AGAIN] = "again",
 		[VERDICT_RESIGN] = "re-sign",
 		[VERDICT_REAUTH] = "re-auth",
+		[VERDICT_LATER] = "later",
 		[VERDICT_PAUSE_AUTH] = "pause auth",
 		[VERDICT_PAUSE_API] = "pause api",
 		[VERDICT_PAUSE_STORAGE] = "pause storage",

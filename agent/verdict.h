@@ -37,10 +37,11 @@ struct outcome {
 };
 
 enum verdict {
-	VERDICT_DONE,	    /* it worked */
-	VERDICT_AGAIN,	    /* the file's own backoff, counts as an attempt */
-	VERDICT_RESIGN,	    /* a new Create Asset, once an attempt; after that: again */
-	VERDICT_REAUTH,	    /* a fresh token, once; after that: pause auth */
+	VERDICT_DONE,	/* it worked */
+	VERDICT_AGAIN,	/* the file's own backoff, counts as an attempt */
+	VERDICT_RESIGN, /* a new Create Asset, once an attempt; after that: again */
+	VERDICT_REAUTH, /* a fresh token, once; after that: pause auth */
+	VERDICT_LATER,	/* for want of memory or descriptors here: soon, for nothing */
 	VERDICT_PAUSE_AUTH, /* these three open a breaker and cost the file nothing */
 	VERDICT_PAUSE_API,
 	VERDICT_PAUSE_STORAGE,

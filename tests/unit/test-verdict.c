@@ -142,9 +142,11 @@ static enum verdict without_answer(enum stage stage, enum transport transport)
 	} exceptions[] = {
 		{ STAGE_SPOOL, TRANSPORT_SOURCE, VERDICT_REJECT },
 		{ STAGE_CREATE, TRANSPORT_SOURCE, VERDICT_AGAIN },
+		{ STAGE_CREATE, TRANSPORT_LOCAL, VERDICT_LATER },
 		{ STAGE_UPLOAD, TRANSPORT_STALL, VERDICT_AGAIN },
 		{ STAGE_UPLOAD, TRANSPORT_RESET, VERDICT_AGAIN },
 		{ STAGE_UPLOAD, TRANSPORT_SOURCE, VERDICT_AGAIN },
+		{ STAGE_UPLOAD, TRANSPORT_LOCAL, VERDICT_LATER },
 		{ STAGE_UPLOAD, TRANSPORT_REFUSED_URL, VERDICT_PAUSE_API },
 	};
 
@@ -177,10 +179,10 @@ static void test_total(void **state)
 	static const unsigned allowed[STAGES] = {
 		[STAGE_SPOOL] = V(AGAIN) | V(REJECT),
 		[STAGE_TOKEN] = V(DONE) | V(PAUSE_AUTH),
-		[STAGE_CREATE] = V(DONE) | V(AGAIN) | V(REAUTH) | V(PAUSE_API) |
-				 V(REJECT),
-		[STAGE_UPLOAD] = V(DONE) | V(AGAIN) | V(RESIGN) | V(PAUSE_API) |
-				 V(PAUSE_STORAGE) | V(REJECT),
+		[STAGE_CREATE] = V(DONE) | V(AGAIN) | V(REAUTH) | V(LATER) |
+				 V(PAUSE_API) | V(REJECT),
+		[STAGE_UPLOAD] = V(DONE) | V(AGAIN) | V(RESIGN) | V(LATER) |
+				 V(PAUSE_API) | V(PAUSE_STORAGE) | V(REJECT),
 	};
 	static const char *const codes[] = { NULL, "", "400-196", "ExpiredToken",
 					     "AccessDenied" };
