@@ -106,8 +106,8 @@ static int error_of(sqlite3 *sqlite, int rc)
 {
 	static const int ERRORS[] = {
 		[SQLITE_ERROR] = EUCLEAN, /* not our tables */
-		[SQLITE_PERM] = EACCES,	   [SQLITE_BUSY] = EBUSY,
-		[SQLITE_LOCKED] = EBUSY,   [SQLITE_NOMEM] = ENOMEM,
+		[SQLITE_PERM] = EACCES,	   [SQLITE_BUSY] = EAGAIN,
+		[SQLITE_LOCKED] = EAGAIN,  [SQLITE_NOMEM] = ENOMEM,
 		[SQLITE_READONLY] = EROFS, [SQLITE_CORRUPT] = EUCLEAN,
 		[SQLITE_FULL] = ENOSPC,	   [SQLITE_TOOBIG] = E2BIG,
 		[SQLITE_NOTADB] = EUCLEAN,
@@ -115,6 +115,8 @@ static int error_of(sqlite3 *sqlite, int rc)
 	size_t kind = (size_t)rc & 0xff;
 	int system = 0;
 
+	if (rc == SQLITE_IOERR_SHORT_READ) /* the file ends before its time */
+		return -EUCLEAN;
 	if (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN)
 		system = sqlite3_system_errno(sqlite);
 	if (system)
@@ -196,7 +198,7 @@ static int make_or_check(struct ledger_db *db, bool check)
 	if (r < 0)
 		return r;
 	if (version > LEDGER_SCHEMA)
-		return -EPROTO;
+		return check_pages(db) ?: -EPROTO;
 	if (version == 0 && tables == 0)
 		r = execute(db, SETTINGS) ?: execute(db, SCHEMA);
 	else if (version != LEDGER_SCHEMA)
@@ -206,6 +208,19 @@ static int make_or_check(struct ledger_db *db, bool check)
 	return r;
 }
 
+/* SQLite would take an empty file for a new database, and make the best of what it may
+ * not write or is none. */
+static int look_at(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size == 0)
+		return -EUCLEAN;
+	return access(path, R_OK | W_OK) < 0 ? -errno : 0;
+}
+
 /* SQLite would make it as the umask says. One that is there must not be touched: to close
  * any descriptor on it drops the locks that our other connection holds. */
 static int make_private(const char *path)
@@ -213,7 +228,7 @@ static int make_private(const char *path)
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		return errno == EEXIST ? 0 : -errno;
+		return errno == EEXIST || errno == EISDIR ? look_at(path) : -errno;
 	(void)close(fd);
 	return 0;
 }
@@ -273,19 +288,35 @@ static int rename_with(const char *path, const char *aside, const char *suffix)
 	return rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+/* A name for @path that tells @now and is nobody's, or NULL: out of memory. */
+static char *name_aside(const char *path, usec_t now)
+{
+	time_t seconds = (time_t)(now / USEC_PER_SEC);
+	char stamp[32] = "", *aside = NULL;
+	unsigned number = 0;
+	struct stat st;
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm))
+		(void)strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+	do {
+		free(aside);
+		if (asprintf(&aside, "%s.damaged-%s%s%.0u", path, stamp,
+			     number > 0 ? "." : "", number) < 0)
+			return NULL;
+		number++;
+	} while (lstat(aside, &st) == 0);
+	return aside;
+}
+
 int ledger_db_set_aside(const char *path, usec_t now, char **ret)
 {
 	/* The database last: until it is gone, the next start begins here again. */
 	static const char *const SUFFIXES[] = { "-wal", "-shm", "" };
-	_cleanup_free_ char *aside = NULL;
-	time_t seconds = (time_t)(now / USEC_PER_SEC);
-	char stamp[32] = "";
-	struct tm tm;
+	_cleanup_free_ char *aside = name_aside(path, now);
 	int r = 0;
 
-	if (gmtime_r(&seconds, &tm))
-		(void)strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
-	if (asprintf(&aside, "%s.damaged-%s", path, stamp) < 0)
+	if (!aside)
 		return -ENOMEM;
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(SUFFIXES); i++)
 		r = rename_with(path, aside, SUFFIXES[i]);

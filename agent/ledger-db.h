@@ -15,7 +15,7 @@ struct ledger_db;
 
 /* Opens or makes the database @path (0600). @check reads all of it first, which takes
  * about a second a million rows. 0; -EUCLEAN: no readable ledger; -EPROTO: a newer schema
- * than ours, not touched; or a negative errno. */
+ * than ours, not touched; -EAGAIN: another program has locked it; or a negative errno. */
 int ledger_db_open(const char *path, bool check, struct ledger_db **ret);
 
 /* The last connection to close brings the log (-wal) home and removes it. */

@@ -49,14 +49,16 @@ struct ledger_row {
 struct ledger;
 
 /* Called from ledger_dispatch(): 0, the row is on the disk; else a negative errno
- * (-ENOSPC, -EROFS, -EIO, ...), and it is not: the caller may put it again. */
+ * (-ENOSPC, -EROFS, -EIO, ...), and it is not: the caller may put it again. -EUCLEAN: the
+ * ledger is damaged, and no put will work until it is opened anew. */
 typedef void (*ledger_done_fn)(void *userdata, int error);
 
 /*
  * Opens or makes the ledger in @directory, which must exist. *@ret_set_aside: NULL, or
  * the path that a file got that was no readable ledger and was set aside for a new one
  * (the caller frees it and says so). 0; -EBUSY: another process holds it; -EPROTO: a
- * newer schema than ours, left alone; or a negative errno.
+ * newer schema than ours, left alone; -EAGAIN: another program, such as the sqlite3
+ * shell, has locked it; or a negative errno.
  */
 int ledger_open(const char *directory, struct ledger **ret, char **ret_set_aside);
 

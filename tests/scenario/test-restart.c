@@ -247,37 +247,6 @@ static void sigint_stops_it_too(void **state)
 	world_stop(w);
 }
 
-static void a_second_agent_on_the_same_state_refuses_to_start(void **state)
-{
-	struct world *w = *state;
-
-	world_start(w, NULL);
-	assert_int_equal(world_run(w, "drain", NULL), 1);
-	world_wait_log(w, "Another asset-agent is running");
-	world_drop(w, "first.txt", "the first goes on");
-	world_wait_uploaded(w, "first.txt");
-	world_stop(w);
-}
-
-/* beats#6792: with a registry that was no registry, the program did not start any more.
- */
-static void a_damaged_ledger_is_set_aside_and_nothing_is_lost(void **state)
-{
-	static const struct world_options options = { .no_agent = true };
-	struct world *w = *state;
-	_cleanup_free_ char *ledger = NULL;
-
-	world_start(w, &options);
-	assert_true(asprintf(&ledger, "%s/ledger.db", w->state) > 0);
-	world_write(w, ledger, "this is no database, whatever its name says");
-	world_drop(w, "still.txt", "here");
-	world_launch(w);
-	world_wait_log(w, "It was set aside as");
-	world_wait_uploaded(w, "still.txt");
-	world_assert_uploaded(w, "still.txt");
-	world_stop(w);
-}
-
 static void twenty_kills_lose_nothing_and_leave_one_receipt_each(void **state)
 {
 	enum { FILES = 300, KILLS = 20 };
@@ -334,8 +303,6 @@ int main(void)
 		scenario(sigterm_lets_what_is_under_way_finish),
 		scenario(a_second_sigterm_ends_it_at_once_and_nothing_is_lost),
 		scenario(sigint_stops_it_too),
-		scenario(a_second_agent_on_the_same_state_refuses_to_start),
-		scenario(a_damaged_ledger_is_set_aside_and_nothing_is_lost),
 		scenario(twenty_kills_lose_nothing_and_leave_one_receipt_each),
 	};
 

@@ -1,8 +1,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -76,6 +78,55 @@ void world_make_environment(struct world *w, const char *const *more)
 	w->environment = list.items;
 }
 
+void world_set_environment(struct world *w, const char *variable)
+{
+	_cleanup_free_ char *name = world_print("%.*s=", (int)strcspn(variable, "="),
+						variable);
+	char *copy = world_print("%s", variable), **slot = w->environment;
+	size_t count;
+
+	while (*slot && !startswith(*slot, name))
+		slot++;
+	count = (size_t)(slot - w->environment);
+	if (!*slot) {
+		w->environment = reallocarray(w->environment, count + 2, sizeof(char *));
+		assert_non_null(w->environment);
+		w->environment[count + 1] = NULL;
+	} else {
+		free(*slot);
+	}
+	w->environment[count] = copy;
+}
+
+/* ---- namespaces ---- */
+
+static bool put_proc(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+bool world_make_namespace(void)
+{
+	unsigned user = geteuid(), group = getegid();
+	char users[32], groups[32];
+
+	snprintf(users, sizeof(users), "0 %u 1", user);
+	snprintf(groups, sizeof(groups), "0 %u 1", group);
+	/* No mount of ours is to be seen outside. */
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+	       put_proc("/proc/self/uid_map", users) &&
+	       put_proc("/proc/self/setgroups", "deny") &&
+	       put_proc("/proc/self/gid_map", groups) &&
+	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+void world_enter_namespace(void)
+{
+	assert_true(world_make_namespace());
+}
+
 /* ---- starting ---- */
 
 /* The wrapper, the program, its configuration, then @tail. */
@@ -107,6 +158,9 @@ static _Noreturn void become(struct world *w, char **arguments, int output, int 
 {
 	sigset_t none;
 
+	if (w->prepare && !w->prepare())
+		_exit(127);
+	/* Behind what gives new rights, as that resets it. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);

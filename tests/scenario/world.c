@@ -157,6 +157,7 @@ void world_start(struct world *w, const struct world_options *options)
 	make_config(w, options);
 	world_make_environment(w, options->environment);
 	w->powerless = options->powerless;
+	w->prepare = options->prepare;
 	if (options->no_agent)
 		return;
 	world_launch(w);

@@ -52,6 +52,9 @@ struct world_options {
 	const char *spool_of[WORLD_SPOOLS_MAX]; /* lines of each of those alone */
 	const char *config; /* this text instead of the fixture's whole configuration */
 	const char *const *environment; /* "NAME=value" ..., NULL */
+	/* Called by each process that will be the program, just before it is: limits,
+	 * namespaces. Only what is safe in a signal handler; false: it can't be. */
+	bool (*prepare)(void);
 	bool recursive;
 	bool powerless; /* forbidden what others are, even where root runs the tests */
 	bool no_agent;	/* only make the world: world_run() or world_launch() follow */
@@ -69,6 +72,7 @@ struct world {
 	char **environment;
 	bool powerless;
 	const char *wrapper; /* words before the program; NULL: $ASSET_AGENT_WRAPPER */
+	bool (*prepare)(void);
 	struct service *service;
 	pid_t pid;	      /* of the agent; 0: does not run */
 	int pidfd, notify;    /* or -1 */
@@ -124,6 +128,14 @@ bool world_wait_watchdog(struct world *w, size_t n, usec_t timeout);
 /* Its last STATUS=, or NULL. Valid until the next wait. */
 const char *world_status(struct world *w);
 void world_wait_status(struct world *w, const char *text);
+
+/* "NAME=value" for the runs from now on, in place of the NAME that there may be. */
+void world_set_environment(struct world *w, const char *variable);
+/* Gives the calling process, which has but one thread, namespaces of its own for mounts
+ * and for users, with all rights in them, whoever runs it. Files look as they did. */
+void world_enter_namespace(void);
+/* The same for world_options.prepare: safe in a signal handler. False: it can't be. */
+bool world_make_namespace(void);
 
 /* ---- files ---- */
 

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "ledger-db.h"
 #include "ledger.h"
 #include "macro.h"
 
@@ -1012,7 +1013,7 @@ static void test_a_fault_within_a_transaction(void **state)
 
 	open_ledger(w);
 	insert_error = SQLITE_BUSY;
-	assert_int_equal(put(w, &row), -EBUSY);
+	assert_int_equal(put(w, &row), -EAGAIN);
 	insert_error = SQLITE_OK;
 	assert_int_equal(put(w, &row), 0);
 	assert_string_equal(names_of(w, LEDGER_GRANTED), "a ");
@@ -1339,15 +1340,35 @@ static void test_the_log_is_set_aside_too(void **state)
 	assert_string_equal(text, "log");
 }
 
-static void test_an_empty_file_is_a_new_ledger(void **state)
+/* SQLite would take it for a new one, and nobody would hear of it. */
+static void test_an_empty_file_is_set_aside(void **state)
 {
 	struct world *w = *state;
+	_cleanup_free_ char *aside = NULL;
 
 	fill_and_close(w, 10);
 	assert_int_equal(truncate(path_in(w, LEDGER_FILE), 0), 0);
-	open_ledger(w);
+	assert_int_equal(ledger_open(w->directory, &w->ledger, &aside), 0);
+	assert_set_aside(w, aside, "empty");
 	assert_counts(w, 0, 0, 0);
 	put_new(w, LEDGER_GRANTED, "a");
+}
+
+static void test_two_set_aside_in_a_second_are_both_kept(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		_cleanup_free_ char *aside = NULL, *expected = NULL;
+
+		assert_int_equal(mkdir(path_in(w, LEDGER_FILE), 0700), 0);
+		assert_int_equal(ledger_db_set_aside(path_in(w, LEDGER_FILE), 0, &aside),
+				 0);
+		assert_true(asprintf(&expected,
+				     "%s/" LEDGER_FILE ".damaged-19700101T000000Z%s%.0u",
+				     w->directory, i > 0 ? "." : "", i) > 0);
+		assert_string_equal(aside, expected);
+	}
 }
 
 static void test_a_newer_schema_is_left_alone(void **state)
@@ -1406,8 +1427,6 @@ static void test_places_that_do_not_work(void **state)
 
 	assert_int_equal(ledger_open(path_in(w, "missing"), &ledger, &aside), -ENOENT);
 	assert_int_equal(ledger_open("/dev/null", &ledger, &aside), -ENOTDIR);
-	assert_int_equal(mkdir(path_in(w, LEDGER_FILE), 0700), 0);
-	assert_int_equal(ledger_open(w->directory, &ledger, &aside), -EISDIR);
 	assert_null(ledger);
 	assert_null(aside);
 }
@@ -1613,7 +1632,8 @@ int main(int argc, char *argv[])
 		ledger_test(test_a_file_size_limit),
 		ledger_test(test_damaged_files_are_set_aside),
 		ledger_test(test_the_log_is_set_aside_too),
-		ledger_test(test_an_empty_file_is_a_new_ledger),
+		ledger_test(test_an_empty_file_is_set_aside),
+		ledger_test(test_two_set_aside_in_a_second_are_both_kept),
 		ledger_test(test_a_newer_schema_is_left_alone),
 		ledger_test(test_second_opener_is_refused),
 		ledger_test(test_places_that_do_not_work),
