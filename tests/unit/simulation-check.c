@@ -491,7 +491,7 @@ void check_idle(void)
 	if (sim_wakes_at() != USEC_INFINITY || sim_services_are_busy() ||
 	    sim_watch_pending() > 0 || sim_ledger_is_busy())
 		return;
-	name = sim_due_file();
+	name = sim_due_file("");
 	if (name)
 		check_broken(NO_FILE_IS_FORGOTTEN, "%s", name);
 }
@@ -521,7 +521,7 @@ void check_breakers_closed(void)
 
 void check_all_done(usec_t bound)
 {
-	const char *name = sim_due_file();
+	const char *name = sim_due_file("");
 
 	if (name)
 		check_broken(ALL_IS_DONE_IN_TIME, "%zu files, such as %s, in %.0f s",

@@ -974,12 +974,12 @@ static bool is_due(const struct entry *entry)
 	       !speaks_of(sidecar_of(entry->name, SIDECAR_ERROR), inode);
 }
 
-const char *sim_due_file(void)
+const char *sim_due_file(const char *prefix)
 {
 	const struct entry *entry;
 
 	TAILQ_FOREACH (entry, &spool()->entries, link)
-		if (is_due(entry))
+		if (startswith(entry->name, prefix) && is_due(entry))
 			return entry->name;
 	return NULL;
 }

@@ -626,12 +626,11 @@ static void add_crowd(const char *kind, unsigned count)
 	}
 }
 
-/* Ends when nothing is due any more. */
+/* Ends when none of the crowd is due any more. */
 static void on_drained(void *userdata)
 {
-	(void)userdata;
-	if (sim_due_file()) {
-		(void)sim_after(100 * USEC_PER_MSEC, on_drained, NULL);
+	if (sim_due_file("crowd")) {
+		(void)sim_after(100 * USEC_PER_MSEC, on_drained, userdata);
 		return;
 	}
 	single.report.drained = sim.now - single.since;
@@ -654,7 +653,7 @@ static void on_api_away(void *userdata)
 	single.requests_before = sim.requests;
 	s->fault = FAULT_REFUSED;
 	check_outage_begins(SIM_API);
-	add_crowd("f", CROWD);
+	add_crowd("crowd", CROWD);
 	(void)sim_after(10 * USEC_PER_MINUTE, on_api_back, userdata);
 }
 
@@ -706,14 +705,17 @@ static void on_other_storage(void *userdata)
 static void on_late_crowd(void *userdata)
 {
 	single.since = sim.now;
-	add_crowd("late", CROWD);
+	add_crowd("crowd", CROWD);
 	(void)sim_after(USEC_PER_SEC, on_drained, userdata);
 }
 
 struct sim_outage_report sim_play_dead_host(uint64_t seed)
 {
 	begin_single(seed);
-	sim_services.url_lifetime = 15 * USEC_PER_MINUTE;
+	/* What was granted for it is of use for as long as this takes; a token never is.
+	 */
+	sim_services.url_lifetime = 2 * USEC_PER_HOUR;
+	sim_services.token_lifetime = USEC_PER_MINUTE;
 	(void)add_file("before.jpg", STYLE_RENAME, 20000, 1);
 	(void)sim_after(USEC_PER_MINUTE, on_storage_dies, NULL);
 	(void)sim_after(11 * USEC_PER_MINUTE, on_other_storage, NULL);

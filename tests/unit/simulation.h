@@ -179,8 +179,9 @@ bool sim_content_lives(const char *name, uint64_t content);
 /* How often a file of that name was changed by anybody. */
 unsigned sim_changes(const char *name);
 
-/* A file of the spool that is due and that nobody is writing; NULL: none. How many. */
-const char *sim_due_file(void);
+/* A file of the spool, its name beginning with @prefix, that is due and that nobody is
+ * writing; NULL: none. And how many there are. */
+const char *sim_due_file(const char *prefix);
 size_t sim_due_count(void);
 bool sim_has_error_sidecar(const char *name);
 
