@@ -498,8 +498,7 @@ void check_idle(void)
 
 void check_life_ends(void)
 {
-	if (sim_ledger.error)
-		sim_services_unrecorded();
+	sim_services_stop();
 	if (sim_disk_descriptors() > 0)
 		check_broken(NOTHING_LEAKS, "%zu descriptors", sim_disk_descriptors());
 }

@@ -189,6 +189,8 @@ static void commit(struct ledger *l)
 		op->error = -sim_ledger.error;
 		if (sim_ledger.error == 0)
 			execute(op);
+		else if (op->row && sim_asset(op->row->data.asset_id))
+			sim_asset(op->row->data.asset_id)->unrecordable = true;
 		if (op->done)
 			TAILQ_INSERT_TAIL(&l->ended, op, link);
 		else
@@ -241,7 +243,12 @@ bool sim_ledger_is_busy(void)
 int __wrap_ledger_open(const char *directory, struct ledger **ret, char **ret_aside);
 int __wrap_ledger_open(const char *directory, struct ledger **ret, char **ret_aside)
 {
+	struct row *row;
+
 	(void)directory;
+	/* That is kept in memory alone. */
+	TAILQ_FOREACH (row, &rows, link)
+		row->finished = false;
 	ledger = calloc(1, sizeof(*ledger));
 	TAILQ_INIT(&ledger->queue);
 	TAILQ_INIT(&ledger->ended);

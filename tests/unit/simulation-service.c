@@ -21,6 +21,7 @@ struct http_request {
 	char name[64], bearer[32], secret[32];
 	uint64_t size;
 	unsigned changes; /* of the file, until it was asked for */
+	bool own_fault;	  /* the answer counts as an attempt */
 	usec_t stall_timeout;
 	struct sim_inode *inode; /* whose content is sent */
 	uint64_t content;	 /* when the sending began */
@@ -202,6 +203,8 @@ static void on_answer(void *userdata)
 
 	r->event = NULL;
 	finish(r);
+	if (r->own_fault)
+		r->seen.asset->own_faults++;
 	sim_trace("answer to %s %s: %s %d %s", sim_services.each[r->seen.service].host,
 		  r->seen.asset ? r->seen.asset->id : r->name,
 		  transport_name(r->transport), r->status,
@@ -234,7 +237,7 @@ static usec_t latency(void)
 static void own_fault(struct http_request *r, usec_t delay, enum transport transport)
 {
 	charge_of(r->name)->own++;
-	r->seen.asset->own_faults++;
+	r->own_fault = true;
 	answer_after(r, delay, transport, 0, "");
 }
 
@@ -539,10 +542,10 @@ void __wrap_http_free(struct http *http)
 
 /* ---- their life ---- */
 
-void sim_services_unrecorded(void)
+void sim_services_stop(void)
 {
 	for (size_t i = 0; i < asset_count; i++)
-		if (!assets[i].recorded)
+		if (assets[i].unrecordable && !assets[i].recorded)
 			assets[i].excused = true;
 }
 
@@ -564,7 +567,9 @@ void sim_services_crash(void)
 		    sim_services.each[SIM_API].fault == FAULT_NONE)
 			r->seen.asset = create_asset(r);
 	}
-	sim_services_unrecorded();
+	for (size_t i = 0; i < asset_count; i++)
+		if (!assets[i].recorded)
+			assets[i].excused = true;
 }
 
 void sim_services_begin(void)

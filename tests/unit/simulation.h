@@ -249,6 +249,7 @@ struct sim_asset {
 	uint64_t content;    /* that the storage has whole; 0: none */
 	unsigned changes;    /* of its file, until it was made */
 	bool recorded;	     /* its row was on the disk */
+	bool unrecordable;   /* it could not be put there at first */
 	bool excused;	     /* something happened for which it may have been dropped */
 	bool named;	     /* by a receipt */
 	unsigned own_faults; /* puts that failed by what counts as an attempt */
@@ -257,8 +258,8 @@ struct sim_asset {
 void sim_services_begin(void);
 void sim_services_end(void);
 void sim_services_crash(void);
-/* The agent ends, and could not record what was granted. */
-void sim_services_unrecorded(void);
+/* The agent ends by itself: what it could not record is lost. */
+void sim_services_stop(void);
 void sim_revoke_tokens(void);
 struct sim_asset *sim_asset(const char *id);
 size_t sim_asset_count(void);
