@@ -12,25 +12,32 @@
 
 /* ---- take ---- */
 
-/* What could not get its sidecar in the end is not begun with. False: @t has ended; what
- * is in the way will tell when it is gone. */
+/* A directory that is gone, one that takes no file, or another directory in the place of
+ * the sidecar: whatever it is, there is an event when that changes. */
+static bool will_be_told(int error)
+{
+	return error == -ENOENT || error == -ESTALE || error == -EACCES ||
+	       error == -EISDIR;
+}
+
+/* What could not get its sidecar in the end is not begun with. False: @t has ended. */
 static bool has_place(struct transfer *t, int fd, enum sidecar_kind kind)
 {
 	int r = spool_directory_may_write(t->directory, fd);
 	char sidecar[NAME_MAX + 1];
 	struct stat st;
 
-	if (r == -EROFS) {
-		transfer_disk_failed(t, r, "writing the sidecar");
-		return false;
-	}
 	if (r == 0 && sidecar_name(sidecar, t->name, kind) == 0 &&
 	    fstatat(fd, sidecar, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
 		spool_warn_no_place(t->directory, t->name, &st);
 		r = -EISDIR;
 	}
-	if (r < 0)
+	if (will_be_told(r))
 		transfer_idle(t);
+	else if (transfer_is_shortage(r))
+		transfer_short(t, r);
+	else if (r < 0)
+		transfer_disk_failed(t, r, "writing the sidecar");
 	return r == 0;
 }
 

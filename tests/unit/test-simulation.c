@@ -4,13 +4,13 @@
 // wrap: sd_event_add_signal sd_event_source_set_enabled sd_event_source_set_time
 // wrap: sd_event_source_set_priority sd_event_source_disable_unref
 // wrap: sigaction sigprocmask
-// wrap: openat64 __openat64_2 close read write fstat64 fstatat64 stat64 fcntl64
+// wrap: openat64 __openat64_2 close read write fstat64 fstatat64 stat64 faccessat fcntl64
 // wrap: unlinkat renameat renameat2 futimens utimensat fchmod
 // wrap: fdopendir readdir64 dirfd closedir
 // wrap: fs_open_directory fs_is_remote fs_make_directories
 // wrap: watch_new watch_free watch_add watch_remove mime_load mime_free
 // wrap: ledger_open ledger_close ledger_serial ledger_fd ledger_dispatch ledger_put
-// wrap: ledger_drop ledger_finish ledger_each ledger_find_waiting ledger_counts
+// wrap: ledger_drop ledger_finish ledger_broken ledger_each ledger_find_waiting ledger_counts
 // wrap: http_new http_free http_start http_cancel http_sent
 // wrap: health_init breaker_failed breaker_succeeded breaker_next breaker_start
 // wrap: backoff_delay bucket_next verdict_for disposal_give_up transfer_judge
