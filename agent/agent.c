@@ -306,7 +306,7 @@ static void on_overflow(void *userdata)
 		spool_look_again(agent->spools[i]);
 }
 
-static void on_mounted(void *userdata)
+static void on_rerouted(void *userdata)
 {
 	struct agent *agent = userdata;
 
@@ -325,7 +325,7 @@ static void on_room(void *userdata)
 static int open_spools(struct agent *agent)
 {
 	static const struct spool_ops ops = { on_candidate, on_not_a_file, on_news };
-	static const struct watch_ops watch_ops = { on_event, on_overflow, on_mounted };
+	static const struct watch_ops watch_ops = { on_event, on_overflow, on_rerouted };
 	int r = 0;
 
 	if (agent->mode == AGENT_RUN) {

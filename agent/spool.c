@@ -16,6 +16,7 @@ struct spool {
 	struct once warned;
 	bool away, remote, polling;
 	bool told_away, told_polling;
+	bool routed;		      /* the way to it is watched, too */
 	sd_event_source *poll_source; /* finds the root, makes sure of it, polls */
 	sd_event_source *look_source; /* for spool_look_at() */
 	usec_t look_at;
@@ -242,10 +243,20 @@ static bool can_watch(const struct spool *spool)
 	return false;
 }
 
+/* The root is looked after by a timer only where no event would tell. */
+static void watch_route(struct spool *spool)
+{
+	spool->routed = spool->watch &&
+			watch_path(spool->watch, spool->config->path) == 0;
+}
+
 static void find_root(struct spool *spool)
 {
-	int fd = spool_tree_open(&spool->tree);
+	int fd;
 
+	/* First, so that what changes from now on is told. */
+	watch_route(spool);
+	fd = spool_tree_open(&spool->tree);
 	spool->away = fd < 0;
 	if (fd < 0) {
 		tell_away(spool, fd);
@@ -259,7 +270,8 @@ static void find_root(struct spool *spool)
 	if (spool->told_away)
 		spool->ops->news(spool->userdata, spool, NULL, SPOOL_BACK, 0);
 	spool->told_away = false;
-	arm_poll(spool);
+	if (!spool->routed)
+		arm_poll(spool);
 }
 
 static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
@@ -272,20 +284,23 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 		find_root(spool);
 		return 0;
 	}
-	arm_poll(spool);
 	if (spool->polling)
 		spool_look_again(spool);
 	else
 		spool_tree_check_root(&spool->tree);
+	if (spool->polling || !spool->routed)
+		arm_poll(spool);
 	return 0;
 }
 
 void spool_check(struct spool *spool)
 {
-	if (spool->away)
+	if (spool->away) {
 		arm(spool->poll_source, 0);
-	else
-		spool_tree_check(&spool->tree);
+		return;
+	}
+	watch_route(spool);
+	spool_tree_check(&spool->tree);
 }
 
 /* ---- events ---- */

@@ -9,9 +9,9 @@
  * directory to be looked through again. So the directory itself is the queue, and memory
  * does not grow with it.
  *
- * A spool whose directory is away is looked for every PollInterval. As often it is made
- * sure that the path still leads to the directory that is watched, since nothing tells
- * when one above it is renamed.
+ * A spool whose directory is away is looked for every PollInterval. While it is there,
+ * the way to it is watched, too; where that can't be, it is made sure as often that the
+ * path still leads to the directory that is watched.
  */
 
 #include <stdbool.h>
@@ -63,7 +63,7 @@ void spool_resume(struct spool *spool);
 /* Events were lost: look everywhere again, the path of the spool's directory included. */
 void spool_look_again(struct spool *spool);
 
-/* Something was mounted or unmounted: do all paths lead where they did? */
+/* Something was mounted or moved: do all paths lead where they did? */
 void spool_check(struct spool *spool);
 
 /* Look through @directory again at @at (monotonic): something in it is due only then. */

@@ -17,7 +17,8 @@
 
 struct node {
 	int wd;
-	void *owner;
+	void *owner;  /* NULL: nobody wants to know what happens in it */
+	bool on_path; /* paths lead through it: a directory, or a link */
 };
 
 struct watch {
@@ -77,6 +78,20 @@ static void dispatch_named(struct watch *watch, void *owner,
 		}
 }
 
+static void dispatch_vanished(struct watch *watch, struct node *node,
+			      const struct inotify_event *e)
+{
+	bool on_path = node->on_path;
+	void *owner = node->owner;
+
+	if (e->mask & IN_IGNORED)
+		forget(watch, node);
+	if (owner)
+		watch->ops->event(watch->userdata, owner, WATCH_SELF_VANISHED, NULL);
+	if (on_path)
+		watch->ops->rerouted(watch->userdata);
+}
+
 static void dispatch(struct watch *watch, const struct inotify_event *e)
 {
 	struct node *node;
@@ -89,15 +104,14 @@ static void dispatch(struct watch *watch, const struct inotify_event *e)
 	if (!node)
 		return;
 	if (e->len > 0) {
-		dispatch_named(watch, node->owner, e);
+		if (node->owner)
+			dispatch_named(watch, node->owner, e);
 	} else if (e->mask & IN_ATTRIB) {
-		watch->ops->event(watch->userdata, node->owner, WATCH_SELF_CHANGED, NULL);
+		if (node->owner)
+			watch->ops->event(watch->userdata, node->owner,
+					  WATCH_SELF_CHANGED, NULL);
 	} else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) {
-		void *owner = node->owner;
-
-		if (e->mask & IN_IGNORED)
-			forget(watch, node);
-		watch->ops->event(watch->userdata, owner, WATCH_SELF_VANISHED, NULL);
+		dispatch_vanished(watch, node, e);
 	}
 }
 
@@ -130,7 +144,7 @@ static int on_mounts(sd_event_source *source, int fd, uint32_t revents, void *us
 	(void)source;
 	(void)fd;
 	(void)revents;
-	watch->ops->mounted(watch->userdata);
+	watch->ops->rerouted(watch->userdata);
 	return 0;
 }
 
@@ -184,31 +198,43 @@ void watch_free(struct watch *watch)
 	free(watch);
 }
 
+/* The node of @wd, made where there is none; NULL: out of memory. */
+static struct node *node_of(struct watch *watch, int wd)
+{
+	struct node *node = find(watch, wd);
+
+	if (node)
+		return node;
+	node = calloc(1, sizeof(*node));
+	if (!node)
+		return NULL;
+	node->wd = wd;
+	if (tsearch(node, &watch->nodes, compare))
+		return node;
+	free(node);
+	return NULL;
+}
+
 int watch_add(struct watch *watch, int fd, void *owner)
 {
 	char path[STRLEN("/proc/self/fd/") + 12];
-	struct node *node, **slot;
+	struct node *node;
 	int wd;
 
-	node = calloc(1, sizeof(*node));
-	if (!node)
-		return -ENOMEM;
 	/* By descriptor, so that it is the very directory that the caller has open. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	wd = inotify_add_watch(watch->fd, path, MASK);
-	if (wd < 0) {
-		int error = -errno;
-
-		free(node);
-		return error;
+	if (wd < 0)
+		return -errno;
+	node = node_of(watch, wd);
+	if (!node) {
+		(void)inotify_rm_watch(watch->fd, wd);
+		return -ENOMEM;
 	}
-	*node = (struct node){ .wd = wd, .owner = owner };
-	slot = (struct node **)tsearch(node, &watch->nodes, compare);
-	if (!slot || *slot != node) {
-		/* The kernel gives one inode one watch: it is somebody's already. */
-		free(node);
-		return slot ? -EEXIST : -ENOMEM;
-	}
+	/* The kernel gives one inode one watch: it may be somebody's already. */
+	if (node->owner)
+		return -EEXIST;
+	node->owner = owner;
 	return wd;
 }
 
@@ -218,6 +244,50 @@ void watch_remove(struct watch *watch, int wd)
 
 	if (!node)
 		return;
+	node->owner = NULL;
+	if (node->on_path)
+		return;
 	forget(watch, node);
 	(void)inotify_rm_watch(watch->fd, wd);
+}
+
+static int watch_step(struct watch *watch, const char *path)
+{
+	int wd = inotify_add_watch(watch->fd, path,
+				   IN_MOVE_SELF | IN_DELETE_SELF | IN_DONT_FOLLOW |
+					   IN_MASK_ADD);
+	struct node *node = wd < 0 ? NULL : node_of(watch, wd);
+
+	if (!node)
+		return wd < 0 ? -errno : -ENOMEM;
+	node->on_path = true;
+	return 0;
+}
+
+/* Each of "/a", "/a/b", "/a/b/c" of that path. */
+static int watch_steps(struct watch *watch, const char *path)
+{
+	_cleanup_free_ char *step = strdup(path);
+	int r = 0;
+
+	for (char *slash = step; slash && r == 0;) {
+		slash = strchr(slash + 1, '/');
+		if (slash)
+			*slash = '\0';
+		r = watch_step(watch, step);
+		if (slash)
+			*slash = '/';
+	}
+	return step ? r : -ENOMEM;
+}
+
+int watch_path(struct watch *watch, const char *path)
+{
+	_cleanup_free_ char *real = realpath(path, NULL);
+	int r;
+
+	if (!real)
+		return -errno;
+	r = watch_steps(watch, real);
+	return r < 0 || streq(path, real) ? r : watch_steps(watch, path);
 }

@@ -28,9 +28,9 @@ struct watch_ops {
 		      const char *name);
 	/* Events were lost: look everywhere again. */
 	void (*overflow)(void *userdata);
-	/* Something was mounted or unmounted somewhere: a path that leads to a watched
-	 * directory may lead to another one now. */
-	void (*mounted)(void *userdata);
+	/* Something was mounted or unmounted, or a watch_path() leads elsewhere now: look
+	 * whether what is watched is still where its path leads. */
+	void (*rerouted)(void *userdata);
 };
 
 struct watch;
@@ -49,3 +49,8 @@ int watch_add(struct watch *watch, int fd, void *owner);
 
 /* No event for it comes after this. */
 void watch_remove(struct watch *watch, int wd);
+
+/* Watches the way along @path, which is absolute, all its directories and links, for
+ * being moved or deleted: that is told as `rerouted`. It may be called again for the same
+ * path, and holds until the watch is freed. 0 or a negative errno. */
+int watch_path(struct watch *watch, const char *path);

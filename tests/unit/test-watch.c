@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "clock.h"
 #include "macro.h"
@@ -30,7 +31,7 @@ struct place {
 	char path[64];
 	sd_event *loop;
 	struct watch *watch;
-	unsigned events;
+	unsigned events, rerouted;
 };
 
 static void on_event(void *userdata, void *owner, enum watch_event event,
@@ -49,15 +50,17 @@ static void on_overflow(void *userdata)
 	fail();
 }
 
-/* By others on this machine, as it may be. */
-static void on_mounted(void *userdata)
+/* Also by what others mount on this machine. */
+static void on_rerouted(void *userdata)
 {
-	(void)userdata;
+	struct place *place = userdata;
+
+	place->rerouted++;
 }
 
 static int set_up(void **state)
 {
-	static const struct watch_ops ops = { on_event, on_overflow, on_mounted };
+	static const struct watch_ops ops = { on_event, on_overflow, on_rerouted };
 	static struct place place;
 	int fd;
 
@@ -136,6 +139,43 @@ static void a_watch_that_fails_ends_the_loop(void **state)
 	assert_int_equal(sd_event_loop(place->loop), -EIO);
 }
 
+static void run_until_rerouted(struct place *place, unsigned times)
+{
+	while (place->rerouted < times)
+		assert_true(sd_event_run(place->loop, 10 * USEC_PER_SEC) > 0);
+}
+
+/* "PLACE/a/link/c", where the link leads to "PLACE/b". */
+static void a_path_that_leads_elsewhere_is_told(void **state)
+{
+	_cleanup_free_ char *path = NULL, *a = NULL, *moved = NULL, *b = NULL,
+			    *link = NULL, *c = NULL;
+	struct place *place = *state;
+
+	assert_true(asprintf(&a, "%s/a", place->path) > 0);
+	assert_true(asprintf(&moved, "%s/moved", place->path) > 0);
+	assert_true(asprintf(&b, "%s/b", place->path) > 0);
+	assert_true(asprintf(&c, "%s/b/c", place->path) > 0);
+	assert_true(asprintf(&link, "%s/a/link", place->path) > 0);
+	assert_true(asprintf(&path, "%s/a/link/c", place->path) > 0);
+	make_file(place);
+	assert_int_equal(mkdir(a, 0700) + mkdir(b, 0700) + mkdir(c, 0700), 0);
+	assert_int_equal(symlink("../b", link), 0);
+	assert_int_equal(watch_path(place->watch, path), 0);
+	/* The place itself stays its owner's. */
+	assert_int_equal(watch_path(place->watch, place->path), 0);
+	assert_int_equal(rename(b, moved), 0);
+	run_until_rerouted(place, 1);
+	assert_int_equal(rename(moved, b), 0);
+	run_until_rerouted(place, 2);
+	assert_int_equal(unlink(link), 0);
+	run_until_rerouted(place, 3);
+	assert_true(place->events > 0);
+	assert_int_equal(watch_path(place->watch, path), -ENOENT);
+	assert_int_equal(rmdir(c) + rmdir(b) + rmdir(a), 0);
+	run_until_rerouted(place, 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +185,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_watch_that_fails_ends_the_loop, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_path_that_leads_elsewhere_is_told,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
