@@ -1,8 +1,7 @@
 /*
- * What has hurt the users of similar programs, each as a scenario: services
- * that fail, forget, lie or are slow. What disks did to them is in
- * test-known-faults.c, and some of it stands beside its like in the other
- * programs, under the report's name.
+ * What has hurt the users of similar programs, each as a scenario: services that fail,
+ * forget, lie or are slow. What disks did to them is in test-known-faults.c, and some of
+ * it stands beside its like in the other programs, under the report's name.
  */
 
 #include <fcntl.h>
@@ -54,8 +53,8 @@ static void assert_refused_urls_are_left(struct world *w)
 	}
 }
 
-/* uppy#1724: the network was away for longer than the URLs lived, and then
- * every retry with the old ones failed. */
+/* uppy#1724: the network was away for longer than the URLs lived, and then every retry
+ * with the old ones failed. */
 static void urls_that_expire_in_an_outage_are_replaced(void **state)
 {
 	enum { FILES = 40, AT_ONCE = 16 };
@@ -69,16 +68,16 @@ static void urls_that_expire_in_an_outage_are_replaced(void **state)
 	service_expire_urls(w->service);
 	service_clear_faults(w->service);
 	world_assert_many_uploaded(w, FILES);
-	/* Those that had a URL when the storage was found to be away get a second one, and
-	 * the few that went to see whether the API grants another host by now. */
+	/* Those that had a URL when the storage was found to be away get a second one,
+	 * and the few that went to see whether the API grants another host by now. */
 	assert_in_range(service_asset_count(w->service), FILES + 1, FILES + 2 * AT_ONCE);
 	assert_refused_urls_are_left(w);
 	assert_no_file_suffered(w);
 	world_stop(w);
 }
 
-/* dataverse-uploader#30: a file that took longer than its URL lived was sent to
- * the same URL for ever. */
+/* dataverse-uploader#30: a file that took longer than its URL lived was sent to the same
+ * URL for ever. */
 static void a_url_that_expires_under_way_is_not_tried_again(void **state)
 {
 	enum { REFUSALS = 7 };
@@ -96,8 +95,7 @@ static void a_url_that_expires_under_way_is_not_tried_again(void **state)
 	world_stop(w);
 }
 
-/* flyte-sdk#1363: all URLs were signed at the start, and ran out before their
- * turn. */
+/* flyte-sdk#1363: all URLs were signed at the start, and ran out before their turn. */
 static void no_url_is_asked_for_before_there_is_a_slot(void **state)
 {
 	enum { FILES = 40, AT_ONCE = 3, ROUNDS = 5 };
@@ -172,8 +170,8 @@ static void assert_trickle_is_cut(struct world *w, const struct slow_speed *spee
 	slow_store_close(slow);
 }
 
-/* rclone#9841: some bytes now and then held an upload for sixteen hours, since
- * none of the pauses was as long as the timeout. */
+/* rclone#9841: some bytes now and then held an upload for sixteen hours, since none of
+ * the pauses was as long as the timeout. */
 static void a_store_that_takes_a_few_bytes_at_a_time_is_left(void **state)
 {
 	static const struct slow_speed speed = { .pause = 100 * USEC_PER_MSEC,
@@ -207,8 +205,7 @@ static size_t count_authorized(struct world *w, enum endpoint endpoint)
 	return n;
 }
 
-/* request#860: the API's token went on to the store, which refused the request
- * for it. */
+/* request#860: the API's token went on to the store, which refused the request for it. */
 static void the_token_goes_to_nobody_but_the_api(void **state)
 {
 	/* One connection serves the API and the store: they have one address here. */
@@ -258,8 +255,7 @@ static void the_token_goes_to_nobody_but_the_api(void **state)
 	world_stop(w);
 }
 
-/* onedrive#3355: the token ran out in the middle of a long run, which failed
- * then. */
+/* onedrive#3355: the token ran out in the middle of a long run, which failed then. */
 static void tokens_that_run_out_in_a_long_run_cost_no_file_anything(void **state)
 {
 	enum { FILES = 240, REVOCATIONS = 5, AT_ONCE = 4 };
@@ -293,8 +289,7 @@ static void tokens_that_run_out_in_a_long_run_cost_no_file_anything(void **state
 	world_stop(w);
 }
 
-/* The same, for a file that has waited through an outage with a renewed token.
- */
+/* The same, for a file that has waited through an outage with a renewed token. */
 static void a_token_revoked_during_an_outage_is_no_alarm(void **state)
 {
 	struct world *w = *state;
@@ -320,8 +315,7 @@ static void a_token_revoked_during_an_outage_is_no_alarm(void **state)
 	world_stop(w);
 }
 
-/* The same, by a token server that calls its tokens dead at birth: no endless
- * asking. */
+/* The same, by a token server that calls its tokens dead at birth: no endless asking. */
 static void a_token_that_is_said_to_live_for_no_time_is_used(void **state)
 {
 	enum { FILES = 50 };
@@ -374,9 +368,8 @@ static void ask_to_wait(struct world *w, int64_t offset, bool as_date)
 						   .headers = header });
 }
 
-/* aws-sdk-js#399: where the clock was an hour off, every upload was refused.
- * Here with URLs that live for a minute, a crash in between, and waits until an
- * instant. */
+/* aws-sdk-js#399: where the clock was an hour off, every upload was refused. Here with
+ * URLs that live for a minute, a crash in between, and waits until an instant. */
 static void clocks_far_apart_do_no_harm(void **state)
 {
 	static const struct world_options options = {
@@ -483,8 +476,7 @@ static void assert_not_silent(struct world *w, enum endpoint endpoint, int statu
 	world_assert_uploaded(w, name);
 }
 
-/* vector#10870: a 403 or 404 of a minute, from something on the way, was loss
- * for good.
+/* vector#10870: a 403 or 404 of a minute, from something on the way, was loss for good.
  */
 static void no_refusal_makes_a_file_silently_gone(void **state)
 {
@@ -558,8 +550,8 @@ static void assert_no_storm(struct world *w, enum endpoint endpoint, const char 
 	world_stop(w);
 }
 
-/* vector#22947: all that waited was retried at once, and again, against a
- * service that was down for it. */
+/* vector#22947: all that waited was retried at once, and again, against a service that
+ * was down for it. */
 static void an_api_that_is_down_is_not_stormed(void **state)
 {
 	assert_no_storm(*state, ENDPOINT_CREATE, "The API is away");
