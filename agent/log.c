@@ -1,11 +1,9 @@
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-
+#include "journal.h"
 #include "log.h"
 #include "text.h"
 
@@ -14,6 +12,7 @@
 static enum log_target target = LOG_TO_STDERR;
 static int max_level = LOG_INFO;
 static char *foot;
+static uint64_t lost;	 /* lines, since the journal took one last */
 static bool with_prefix; /* "<6>": systemd reads the level from standard error */
 
 /* The catalog speaks of these; a kind keeps its number for ever. */
@@ -35,6 +34,8 @@ static const char *const message_ids[LOG_KINDS] = {
 	[LOG_LEDGER_SET_ASIDE] = "4ab5bc96abde49d7b52eeef83dd2f8d7",
 	[LOG_SIDECAR_FAILED] = "b1ab16a17bda4895a257a0071b638718",
 	[LOG_SHORTAGE] = "a67a209377544f6bbcfd2abbb763c6fc",
+	[LOG_SPOOL_HELD] = "28096757d7434f099ec0480bcd803d9f",
+	[LOG_SPOOL_FREE] = "5261bed04f50490db588271d5aa61c8f",
 };
 
 enum { FIELDS_MAX = 16, NUMBER_MAX = 24 };
@@ -94,7 +95,8 @@ static void add_fields(struct field_list *list, const struct log_fields *f)
 	add_number(list, "ASSET_RETRY_USEC", f->retry > 0, f->retry);
 }
 
-static int to_journal(int level, const struct log_fields *fields, const char *message)
+static int send_to_journal(int level, const struct log_fields *fields,
+			   const char *message)
 {
 	_cleanup_(field_list_done) struct field_list list = {};
 
@@ -103,7 +105,7 @@ static int to_journal(int level, const struct log_fields *fields, const char *me
 	add_string(&list, "SYSLOG_IDENTIFIER", "asset-agent");
 	if (fields)
 		add_fields(&list, fields);
-	return sd_journal_sendv(list.items, (int)list.count);
+	return journal_send(list.items, (int)list.count);
 }
 
 static struct iovec part(const char *text)
@@ -130,6 +132,34 @@ static void to_stderr(int level, const char *message)
 	if (with_prefix)
 		snprintf(prefix, sizeof(prefix), "<%d>", level);
 	write_parts(foot ? CLEAR_LINE : prefix, message, "\n", foot ? foot : "");
+}
+
+/* Where standard error is the journal's too, or a pipe that nobody reads, it may be full
+ * as well. */
+static void to_stderr_at_once(int level, const char *message)
+{
+	struct pollfd polled = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&polled, 1, 0) == 1 && polled.revents & POLLOUT)
+		to_stderr(level, message);
+	else
+		lost++;
+}
+
+static void to_journal(int level, const struct log_fields *fields, const char *message)
+{
+	char line[2 * NUMBER_MAX + 64];
+
+	if (send_to_journal(level, fields, message) < 0) {
+		to_stderr_at_once(level, message);
+		return;
+	}
+	if (lost == 0)
+		return;
+	snprintf(line, sizeof(line), "Lines that the journal did not take: %" PRIu64 ".",
+		 lost);
+	if (send_to_journal(LOG_WARNING, NULL, line) == 0)
+		lost = 0;
 }
 
 void log_foot(const char *line)
@@ -181,8 +211,9 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 		to_stderr(level, "Out of memory while writing a log line.");
 	} else {
 		message = text_escape(raw, (size_t)length);
-		if (target != LOG_TO_JOURNAL ||
-		    to_journal(level, fields, message ? message : format) < 0)
+		if (target == LOG_TO_JOURNAL)
+			to_journal(level, fields, message ? message : format);
+		else
 			to_stderr(level, message ? message : format);
 	}
 	errno = saved;

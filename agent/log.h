@@ -35,6 +35,8 @@ enum log_kind {
 	LOG_LEDGER_SET_ASIDE,
 	LOG_SIDECAR_FAILED,
 	LOG_SHORTAGE,
+	LOG_SPOOL_HELD,
+	LOG_SPOOL_FREE,
 	LOG_KINDS
 };
 
@@ -68,8 +70,9 @@ bool log_stderr_is_journal(void);
 bool log_enabled(int level);
 
 /* Writes one line of @level; @fields may be NULL. Control characters of the finished
- * message are escaped. Never fails visibly: a line that can't go to the journal goes to
- * standard error. errno is kept. */
+ * message are escaped. Never fails visibly, nor waits: a line that can't go to the
+ * journal goes to standard error, and where that is full too, is counted, and the number
+ * told when the journal is back. errno is kept. */
 void log_event(int level, const struct log_fields *fields, const char *format, ...)
 	_printf_(3, 4);
 

@@ -1,4 +1,4 @@
-// wrap: sd_journal_sendv
+// wrap: journal_send
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "journal.h"
 #include "log.h"
 
 /* ---- the journal, seen from below ---- */
@@ -25,9 +26,9 @@ static struct {
 	size_t lengths[CAPTURED_MAX];
 } journal;
 
-int __wrap_sd_journal_sendv(const struct iovec *items, int count);
+int __wrap_journal_send(const struct iovec *items, int count);
 
-int __wrap_sd_journal_sendv(const struct iovec *items, int count)
+int __wrap_journal_send(const struct iovec *items, int count)
 {
 	assert_in_range(count, 1, CAPTURED_MAX);
 	journal.calls++;
