@@ -22,7 +22,7 @@ struct node {
 };
 
 struct watch {
-	int fd;
+	int fd; /* or -EMFILE: there is none to be had */
 	sd_event_source *source;
 	int mounts; /* the table of mounts, or -1 */
 	sd_event_source *mounts_source;
@@ -158,6 +158,21 @@ static int watch_mounts(struct watch *watch, sd_event *event)
 			       on_mounts, watch);
 }
 
+/* 0 or a negative errno; that there is no instance to be had is told by watch_add(). */
+static int watch_events(struct watch *watch, sd_event *event)
+{
+	int r;
+
+	watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watch->fd < 0)
+		watch->fd = -errno;
+	if (watch->fd < 0)
+		return watch->fd == -EMFILE ? 0 : watch->fd;
+	r = sd_event_add_io(event, &watch->source, watch->fd, EPOLLIN, on_readable,
+			    watch);
+	return r < 0 ? r : sd_event_source_set_exit_on_failure(watch->source, true);
+}
+
 int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
 	      struct watch **ret)
 {
@@ -169,13 +184,7 @@ int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
 	watch->ops = ops;
 	watch->userdata = userdata;
 	watch->mounts = -1;
-	watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	r = watch->fd < 0 ? -errno : 0;
-	if (r == 0)
-		r = sd_event_add_io(event, &watch->source, watch->fd, EPOLLIN,
-				    on_readable, watch);
-	if (r >= 0)
-		r = sd_event_source_set_exit_on_failure(watch->source, true);
+	r = watch_events(watch, event);
 	if (r >= 0)
 		r = watch_mounts(watch, event);
 	if (r < 0) {
@@ -221,6 +230,8 @@ int watch_add(struct watch *watch, int fd, void *owner)
 	struct node *node;
 	int wd;
 
+	if (watch->fd < 0)
+		return watch->fd;
 	/* By descriptor, so that it is the very directory that the caller has open. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	wd = inotify_add_watch(watch->fd, path, MASK);
@@ -283,9 +294,12 @@ static int watch_steps(struct watch *watch, const char *path)
 
 int watch_path(struct watch *watch, const char *path)
 {
-	_cleanup_free_ char *real = realpath(path, NULL);
+	_cleanup_free_ char *real = NULL;
 	int r;
 
+	if (watch->fd < 0)
+		return watch->fd;
+	real = realpath(path, NULL);
 	if (!real)
 		return -errno;
 	r = watch_steps(watch, real);

@@ -35,15 +35,17 @@ struct watch_ops {
 
 struct watch;
 
-/* 0 or a negative errno (-EMFILE: the user has no inotify instance left). @event is not
- * owned and must outlive the watch. Should reading fail for good, @event's loop ends with
- * the errno: nothing would be told any more. */
+/* 0 or a negative errno. Where the user has no inotify instance left, it watches nothing,
+ * and says so at each watch_add(). @event is not owned and must outlive the watch. Should
+ * reading fail for good, @event's loop ends with the errno: nothing would be told any
+ * more. */
 int watch_new(sd_event *event, const struct watch_ops *ops, void *userdata,
 	      struct watch **ret);
 void watch_free(struct watch *watch);
 
 /* Watches the directory of the descriptor @fd, which may be closed then. Returns a watch
  * descriptor (>= 0) for watch_remove(); -ENOSPC: fs.inotify.max_user_watches is reached;
+ * -EMFILE: fs.inotify.max_user_instances was, when it was made;
  * -EEXIST: it is watched already; or another negative errno. */
 int watch_add(struct watch *watch, int fd, void *owner);
 
