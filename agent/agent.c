@@ -232,6 +232,12 @@ static void tell_polling(const struct config_spool *config, int error)
 			"Polling %s every %s: the kernel's limit of watched directories is "
 			"reached. Raise fs.inotify.max_user_watches (sysctl).",
 			config->path, span);
+	else if (error == -EMFILE)
+		log_event(
+			LOG_WARNING, &fields,
+			"Polling %s every %s: the kernel's limit of inotify instances is "
+			"reached. Raise fs.inotify.max_user_instances (sysctl), then restart.",
+			config->path, span);
 	else if (error < 0)
 		log_event(LOG_WARNING, &fields,
 			  "Polling %s every %s: watching it failed: %s.", config->path,

@@ -2,6 +2,7 @@
 
 #include "config-check.h"
 #include "config-url.h"
+#include "fs.h"
 #include "place.h"
 #include "text.h"
 
@@ -206,6 +207,11 @@ static void check_done(struct config_reading *reading, const struct config_spool
 		config_fault(reading, at->file, at->line,
 			     "DoneDirectory= lies in the Recursive spool at %s",
 			     other->origin);
+	else if (spool == other && fs_can_rename(spool->path, spool->done_directory) == 0)
+		config_fault(reading, at->file, at->line,
+			     "DoneDirectory= is on another filesystem than Path=%s, or "
+			     "mounted apart from it: no file can be moved there",
+			     spool->path);
 }
 
 /* What the agent itself writes over and over must not be taken for somebody's file. */

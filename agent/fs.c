@@ -255,3 +255,30 @@ int fs_make_directories(const char *path, mode_t mode)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
+
+static int stat_mount(const char *path, struct statx *ret)
+{
+	return statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_MNT_ID, ret) < 0 ? -errno : 0;
+}
+
+int fs_can_rename(const char *from, const char *to)
+{
+	_cleanup_free_ char *there = strdup(to);
+	struct statx a, b;
+	int r;
+
+	if (!there)
+		return -ENOMEM;
+	r = stat_mount(from, &a);
+	if (r < 0)
+		return r;
+	/* What is missing will be made in the nearest that is there. */
+	while ((r = stat_mount(there, &b)) == -ENOENT && strrchr(there, '/') > there)
+		*strrchr(there, '/') = '\0';
+	if (r == -ENOENT)
+		r = stat_mount("/", &b);
+	if (r < 0)
+		return r;
+	return a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor &&
+	       a.stx_mnt_id == b.stx_mnt_id;
+}

@@ -64,3 +64,7 @@ void fs_clear_temporary(int dirfd, const char *name);
 
 /* mkdir -p. @mode is for those it makes. 0 or a negative errno. */
 int fs_make_directories(const char *path, mode_t mode);
+
+/* Whether a file in the directory @from can be renamed into @to, which need not be there
+ * yet: 1; 0: they are not on one mount of one filesystem; or a negative errno. */
+int fs_can_rename(const char *from, const char *to);

@@ -27,6 +27,14 @@ const char *spool_directory_name(const struct spool_directory *directory)
 	return slash ? slash + 1 : directory->path;
 }
 
+bool spool_directory_set_apart(struct spool_directory *directory, bool apart)
+{
+	bool is_new = directory->apart != apart;
+
+	directory->apart = apart;
+	return is_new;
+}
+
 /* Only what is held can't be deleted and its inode number given to another. */
 static bool is_held(const struct spool_directory *directory)
 {

@@ -37,6 +37,7 @@ struct spool_directory {
 	size_t relative;		/* where in `path` that below the root begins */
 	bool failed;			/* it could not be read when it was tried last */
 	bool closed;			/* nor a file be made in it */
+	bool apart;			/* from DoneDirectory */
 
 	/* Those of spool-index. */
 	LIST_HEAD(, spool_directory) children;
@@ -60,6 +61,9 @@ DEFINE_CLEANUP(struct spool_directory *, spool_directory_unrefp, spool_directory
 /* A descriptor for *at() calls, which stays the directory's and is kept open as long as
  * somebody but the spool has a reference; or a negative errno. */
 int spool_directory_fd(struct spool_directory *directory);
+
+/* Notes whether its files can't be moved to where they are to go. Whether that is new. */
+bool spool_directory_set_apart(struct spool_directory *directory, bool apart);
 
 /* The path below the spool's own, "" for that itself. */
 const char *spool_directory_relative(const struct spool_directory *directory);

@@ -59,6 +59,10 @@ static void sidecar_failed(struct transfer *t, int error)
 	char span[CLOCK_STRING_MAX];
 	usec_t wait;
 
+	if (error == -EXDEV) {
+		transfer_hold(t);
+		return;
+	}
 	if (!is_names_own_fault(error) && !is_directorys_fault(t)) {
 		transfer_disk_failed(t, error, "writing the sidecar");
 		return;
@@ -225,6 +229,7 @@ void transfer_dispose(struct transfer *t)
 		sidecar_failed(t, r);
 		return;
 	}
+	transfer_release(t);
 	transfer_report_works(t, HEALTH_DISK);
 	if (r != 1) /* else it was told of before the restart */
 		log_uploaded(t);

@@ -221,6 +221,46 @@ void transfer_record_failed(struct transfer *t, int error, const char *what)
 		transfer_disk_failed(t, error, what);
 }
 
+static struct log_fields held_fields(const struct transfer *t, enum log_kind kind)
+{
+	const struct config_spool *spool = transfer_spool(t);
+
+	return (struct log_fields){ .kind = kind,
+				    .spool = spool ? spool->name : NULL,
+				    .stage = "spool" };
+}
+
+void transfer_hold(struct transfer *t)
+{
+	const struct log_fields fields = held_fields(t, LOG_SPOOL_HELD);
+	const struct config_spool *spool = transfer_spool(t);
+	usec_t wait = spool ? spool->poll_interval : USEC_PER_MINUTE;
+	char span[CLOCK_STRING_MAX];
+
+	if (spool_directory_set_apart(t->directory, true))
+		log_event(
+			LOG_WARNING, &fields,
+			"No file can be moved from %s to DoneDirectory=%s: they are on "
+			"different filesystems, or mounted apart. The files there wait; "
+			"looking again every %s.",
+			spool_directory_path(t->directory),
+			spool ? spool->done_directory : "",
+			clock_format_span(span, wait));
+	back_to_take(t);
+	t->again_at = usec_add(clock_monotonic(), wait);
+	transfer_finish(t, TRANSFER_HELD);
+}
+
+void transfer_release(struct transfer *t)
+{
+	const struct log_fields fields = held_fields(t, LOG_SPOOL_FREE);
+
+	if (spool_directory_set_apart(t->directory, false))
+		log_event(LOG_NOTICE, &fields,
+			  "Files can be moved from %s again; they wait no longer.",
+			  spool_directory_path(t->directory));
+}
+
 /* ---- what came back ---- */
 
 /* What a service says may repeat what we sent it: a token, a signed URL. Both before it

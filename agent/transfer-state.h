@@ -32,6 +32,7 @@ enum transfer_end {
 	TRANSFER_LATER,	  /* its writer is not done: ask again at `again_at` */
 	TRANSFER_SHORT, /* no memory or descriptors, as `shortage` says: start it again at
 			 * `again_at`, with fewer others */
+	TRANSFER_HELD,	/* it can't be moved where it is to go: start it at `again_at` */
 	TRANSFER_PAUSED, /* no fault of its own: start it when health allows */
 	TRANSFER_FAILED, /* its own fault: start it again at `again_at` */
 };
@@ -168,3 +169,8 @@ bool transfer_is_shortage(int error);
 void transfer_disk_failed(struct transfer *transfer, int error, const char *what);
 /* The same, where the ledger did not take a record. */
 void transfer_record_failed(struct transfer *transfer, int error, const char *what);
+/* Its directory and DoneDirectory are on different filesystems: waits, with all files of
+ * that directory, and says so once. */
+void transfer_hold(struct transfer *transfer);
+/* They are on one. */
+void transfer_release(struct transfer *transfer);

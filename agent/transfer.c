@@ -108,6 +108,19 @@ static void taken(struct transfer *t, const struct config_spool *spool)
 	}
 }
 
+/* Nothing is asked for a file that could not be moved afterwards. */
+static bool is_held(struct transfer *t, const struct config_spool *spool)
+{
+	const char *directory = spool_directory_path(t->directory);
+
+	if (spool->after_upload != AFTER_MOVE)
+		return false;
+	if (fs_can_rename(directory, spool->done_directory) == 0)
+		return true;
+	transfer_release(t);
+	return false;
+}
+
 static void take(struct transfer *t)
 {
 	const struct config_spool *spool = transfer_spool(t);
@@ -123,6 +136,10 @@ static void take(struct transfer *t)
 	}
 	if (fd < 0 || !spool) {
 		transfer_idle(t);
+		return;
+	}
+	if (is_held(t, spool)) {
+		transfer_hold(t);
 		return;
 	}
 	switch (intake_take(fd, t->name, &rules, t->glimpse, clock_monotonic(), &file)) {

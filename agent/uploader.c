@@ -358,6 +358,17 @@ static void on_short(struct uploader *u, struct file *file)
 	wait_in_mind(u, file, ITEM_SETTLING, t->again_at);
 }
 
+/* Who asked for what is due now does not wait for it. */
+static void on_held(struct uploader *u, struct file *file)
+{
+	if (u->once) {
+		u->stats.skipped++;
+		forget(u, file);
+		return;
+	}
+	wait_in_mind(u, file, ITEM_SETTLING, file->transfer->again_at);
+}
+
 /* Whether it has to be looked at again now that it came to an end. Besides events that
  * came meanwhile, what is there has the last word: a file may have changed while it
  * waited for its sidecar, and truncate(2) gives no event that we wait for. */
@@ -389,6 +400,7 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 	case TRANSFER_IDLE: break;
 	case TRANSFER_LATER: on_later(u, file); return;
 	case TRANSFER_SHORT: on_short(u, file); return;
+	case TRANSFER_HELD: on_held(u, file); return;
 	case TRANSFER_PAUSED:
 		/* First in line where it has something to lose; else behind the others,
 		 * so that one file that an answer always chokes on can't hold them all.

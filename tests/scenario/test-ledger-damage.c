@@ -18,7 +18,7 @@
 #include "macro.h"
 #include "world.h"
 
-enum { FILES = 3, MANY = 300, PART = 512 };
+enum { FILES = 3, MANY = 400, PART = 512 };
 
 #define LEDGER_MAX ((size_t)16 * 1024 * 1024)
 

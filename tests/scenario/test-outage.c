@@ -1,9 +1,9 @@
-/* The service, the storage, the token server or the disk is away, or answers strangely.
- */
+/* The service, the storage or the token server is away, or answers strangely. */
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
@@ -410,35 +410,6 @@ static void a_directory_in_the_place_of_a_sidecar_holds_up_no_other_file(void **
 	world_stop(w);
 }
 
-/* WALinuxAgent#808: room that came back did not set it going.
- * The disk of the state directory fills up: nothing is sent twice, nothing is lost, and
- * it goes on by itself. */
-static void a_full_disk_is_waited_for(void **state)
-{
-	static const struct world_options options = {
-		.retry = "InitialDelay=20ms\nMaxDelay=100ms\n",
-		.no_agent = true,
-	};
-	struct world *w = *state;
-	_cleanup_free_ char *filler = NULL;
-
-	world_own_mounts(); /* while there is but one thread */
-	world_start(w, &options);
-	assert_true(asprintf(&filler, "%s/filler", w->state) > 0);
-	world_mount(w->state);
-	world_launch(w);
-	world_wait_ready(w);
-	world_fill_disk(filler);
-	world_drop_many(w, FILES);
-	world_wait_log(w, "The disk can't be written");
-	world_remove(w, filler);
-	world_assert_many_uploaded(w, FILES);
-	world_wait_log(w, "The disk can be written again");
-	assert_int_equal(service_asset_count(w->service), FILES);
-	world_stop(w);
-	world_unmount(w->state);
-}
-
 #define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -464,7 +435,6 @@ int main(void)
 		scenario(strange_answers_cost_no_file),
 		scenario(a_token_file_is_read_again_when_it_changes),
 		scenario(a_directory_in_the_place_of_a_sidecar_holds_up_no_other_file),
-		scenario(a_full_disk_is_waited_for),
 	};
 
 	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));

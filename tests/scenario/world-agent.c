@@ -122,11 +122,6 @@ bool world_make_namespace(void)
 	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-void world_enter_namespace(void)
-{
-	assert_true(world_make_namespace());
-}
-
 /* ---- starting ---- */
 
 /* The wrapper, the program, its configuration, then @tail. */

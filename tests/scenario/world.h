@@ -131,10 +131,9 @@ void world_wait_status(struct world *w, const char *text);
 
 /* "NAME=value" for the runs from now on, in place of the NAME that there may be. */
 void world_set_environment(struct world *w, const char *variable);
-/* Gives the calling process, which has but one thread, namespaces of its own for mounts
- * and for users, with all rights in them, whoever runs it. Files look as they did. */
-void world_enter_namespace(void);
-/* The same for world_options.prepare: safe in a signal handler. False: it can't be. */
+/* Gives the calling process, which has but one thread, namespaces of its own for users
+ * and for mounts, with all rights in them, whoever runs it. Files look as they did, to
+ * their owner as root's. Safe in a signal handler. False: it can't be. */
 bool world_make_namespace(void);
 
 /* ---- files ---- */

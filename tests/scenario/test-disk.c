@@ -1,0 +1,488 @@
+/*
+ * A disk is full, or may not be written, or is not the one that was meant. Nothing is
+ * sent twice, nothing is touched before its time, and it goes on by itself.
+ *
+ * The disks are the test's own, in a namespace, whoever runs it.
+ */
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "macro.h"
+#include "world.h"
+
+enum { FILES = 20 };
+
+#define RETRY "InitialDelay=20ms\nMaxDelay=100ms\nMaxAttempts=2\n"
+
+/* ---- disks ---- */
+
+static void mount_disk(const char *path)
+{
+	assert_int_equal(mount("none", path, "tmpfs", 0, "size=1M,mode=770"), 0);
+}
+
+static void unmount(const char *path)
+{
+	assert_int_equal(umount2(path, MNT_DETACH), 0);
+}
+
+static void make_writable(const char *path, bool writable)
+{
+	unsigned long flags = MS_REMOUNT | MS_BIND | (writable ? 0 : MS_RDONLY);
+
+	assert_int_equal(mount(NULL, path, NULL, flags, NULL), 0);
+}
+
+/* Under a name that the agent ignores. The caller removes and frees it. */
+static char *fill_disk(const char *path)
+{
+	static const char page[4096] = "full";
+	_cleanup_close_ int fd = -1;
+	char *filler;
+
+	assert_true(asprintf(&filler, "%s/.filler", path) > 0);
+	fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	while (write(fd, page, sizeof(page)) > 0)
+		;
+	assert_int_equal(errno, ENOSPC);
+	return filler;
+}
+
+/* ---- files ---- */
+
+static void name_of(char name[static 32], int i)
+{
+	snprintf(name, 32, "f%d.txt", i);
+}
+
+/* In place, as the spool may be a disk of its own. */
+static void write_files(struct world *w)
+{
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+
+		name_of(name, i);
+		world_write(w, name, name);
+	}
+}
+
+static void assert_untouched(struct world *w)
+{
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+
+		name_of(name, i);
+		assert_true(world_exists(w, name));
+		assert_false(world_has_sidecar(w, name));
+		assert_false(world_has_error_sidecar(w, name));
+	}
+}
+
+static void assert_all_uploaded(struct world *w, const char *directory)
+{
+	for (int i = 0; i < FILES; i++) {
+		_cleanup_free_ char *path = NULL;
+
+		assert_true(asprintf(&path, "%s/f%d.txt", directory, i) > 0);
+		world_wait_uploaded(w, path);
+		world_assert_uploaded(w, path);
+	}
+}
+
+static void assert_all_deleted(struct world *w)
+{
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+
+		name_of(name, i);
+		world_wait_sidecar(w, name);
+		world_wait_gone(w, name);
+	}
+}
+
+/* Asked for once, sent once, and no attempt spent. */
+static void assert_cost_nothing(struct world *w)
+{
+	assert_int_equal(service_asset_count(w->service), FILES);
+	assert_int_equal(service_count(w->service, ENDPOINT_UPLOAD), FILES);
+	assert_int_equal(world_count_log(w, "; try "), 0);
+	assert_int_equal(world_count_log(w, "Gave up"), 0);
+}
+
+static void assert_told_once(struct world *w)
+{
+	world_wait_log(w, "The disk can be written again");
+	assert_int_equal(world_count_log(w, "The disk can't be written"), 1);
+	assert_int_equal(world_count_log(w, "The disk can be written again"), 1);
+}
+
+/* ---- the state's disk ---- */
+
+static void a_full_disk_of_the_state_is_waited_for(void **state)
+{
+	static const struct world_options options = { .retry = RETRY, .no_agent = true };
+	struct world *w = *state;
+	_cleanup_free_ char *filler = NULL;
+
+	world_start(w, &options);
+	mount_disk(w->state);
+	world_launch(w);
+	world_wait_ready(w);
+	filler = fill_disk(w->state);
+	write_files(w);
+	world_wait_log(w, "The disk can't be written");
+	/* No byte goes before its grant is on record. */
+	assert_int_equal(service_count(w->service, ENDPOINT_UPLOAD), 0);
+	world_remove(w, filler);
+	assert_all_uploaded(w, w->spool);
+	assert_told_once(w);
+	assert_cost_nothing(w);
+	world_stop(w);
+	unmount(w->state);
+}
+
+/* A body that has arrived is not on record: its source stays until it is. */
+static void a_disk_of_the_state_that_fills_up_under_way_touches_no_source(void **state)
+{
+	static const struct world_options options = {
+		.retry = RETRY,
+		.spool = "AfterUpload=delete\n",
+		.upload = "MaxConcurrent=20\n",
+		.no_agent = true,
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *filler = NULL;
+
+	world_start(w, &options);
+	mount_disk(w->state);
+	world_launch(w);
+	world_wait_ready(w);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+						   .action = FAULT_STALL });
+	write_files(w);
+	assert_true(service_wait_held(w->service, FILES, world_patience()));
+	filler = fill_disk(w->state);
+	service_clear_faults(w->service);
+	service_release(w->service);
+	world_wait_log(w, "The disk can't be written");
+	assert_true(service_wait_received(w->service, FILES, world_patience()));
+	assert_untouched(w);
+	world_remove(w, filler);
+	assert_all_deleted(w);
+	assert_told_once(w);
+	assert_cost_nothing(w);
+	world_stop(w);
+	unmount(w->state);
+}
+
+static void a_disk_of_the_state_that_may_not_be_written_is_refused(void **state)
+{
+	static const struct world_options options = { .no_agent = true };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	mount_disk(w->state);
+	make_writable(w->state, false);
+	write_files(w);
+	world_launch(w);
+	assert_int_equal(world_wait_exit(w), 1);
+	assert_int_equal(world_count_log(w, "Read-only file system"), 1);
+	make_writable(w->state, true);
+	world_launch(w);
+	assert_all_uploaded(w, w->spool);
+	assert_cost_nothing(w);
+	world_stop(w);
+	unmount(w->state);
+}
+
+/* ---- the spool's disk ---- */
+
+static const struct {
+	const char *after;
+	const char *done; /* below the world's directory; NULL: they are deleted */
+} ways[] = {
+	{ "AfterUpload=keep\n", "spool" },
+	{ "AfterUpload=delete\n", NULL },
+	{ "AfterUpload=move\nDoneDirectory=@ROOT@/spool/done\n", "spool/done" },
+};
+
+static void assert_ended_as(struct world *w, const char *done)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (!done) {
+		assert_all_deleted(w);
+		return;
+	}
+	assert_true(asprintf(&path, "%s/%s", w->root, done) > 0);
+	assert_all_uploaded(w, path);
+}
+
+/* A file may have been moved, as it is on record that it was sent, but not its receipt:
+ * so it is not told as done, and not gone. */
+static void assert_none_is_lost(struct world *w)
+{
+	for (int i = 0; i < FILES; i++) {
+		char name[32], moved[64];
+
+		name_of(name, i);
+		snprintf(moved, sizeof(moved), "done/%s", name);
+		assert_true(world_exists(w, name) || world_exists(w, moved));
+		assert_false(world_has_sidecar(w, name));
+		assert_false(world_has_error_sidecar(w, name));
+	}
+}
+
+/* Files are there when the spool's disk becomes as @worsen makes it, until @mend. */
+static void ride_out_at_the_spool(struct world *w, size_t way,
+				  void (*worsen)(struct world *w),
+				  void (*mend)(struct world *w))
+{
+	struct world_options options = { .retry = RETRY,
+					 .spool = ways[way].after,
+					 .no_agent = true };
+
+	world_start(w, &options);
+	mount_disk(w->spool);
+	write_files(w);
+	worsen(w);
+	world_launch(w);
+	world_wait_log(w, "The disk can't be written");
+	assert_none_is_lost(w);
+	mend(w);
+	assert_ended_as(w, ways[way].done);
+	assert_told_once(w);
+	assert_cost_nothing(w);
+	world_stop(w);
+	unmount(w->spool);
+}
+
+static void fill_spool(struct world *w)
+{
+	free(fill_disk(w->spool));
+}
+
+static void empty_spool(struct world *w)
+{
+	world_remove(w, ".filler");
+}
+
+static void forbid_spool(struct world *w)
+{
+	make_writable(w->spool, false);
+}
+
+static void allow_spool(struct world *w)
+{
+	make_writable(w->spool, true);
+}
+
+static void a_full_spool_whose_files_are_kept_is_waited_for(void **state)
+{
+	ride_out_at_the_spool(*state, 0, fill_spool, empty_spool);
+}
+
+static void a_full_spool_whose_files_are_deleted_is_waited_for(void **state)
+{
+	ride_out_at_the_spool(*state, 1, fill_spool, empty_spool);
+}
+
+static void a_full_spool_whose_files_are_moved_is_waited_for(void **state)
+{
+	ride_out_at_the_spool(*state, 2, fill_spool, empty_spool);
+}
+
+static void a_read_only_spool_whose_files_are_kept_is_waited_for(void **state)
+{
+	ride_out_at_the_spool(*state, 0, forbid_spool, allow_spool);
+}
+
+static void a_read_only_spool_whose_files_are_deleted_is_waited_for(void **state)
+{
+	ride_out_at_the_spool(*state, 1, forbid_spool, allow_spool);
+}
+
+static void a_read_only_spool_whose_files_are_moved_is_waited_for(void **state)
+{
+	ride_out_at_the_spool(*state, 2, forbid_spool, allow_spool);
+}
+
+/* ---- DoneDirectory on another disk ---- */
+
+static const struct world_options moving = {
+	.retry = RETRY,
+	.spool = "PollInterval=100ms\nAfterUpload=move\nDoneDirectory=@ROOT@/done\n",
+	.no_agent = true,
+};
+
+static char *make_done(struct world *w)
+{
+	char *done;
+
+	assert_true(asprintf(&done, "%s/done", w->root) > 0);
+	world_mkdir(w, done);
+	return done;
+}
+
+static void a_done_directory_on_another_disk_is_refused_at_the_start(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *done = NULL, *line = NULL;
+
+	world_start(w, &moving);
+	done = make_done(w);
+	mount_disk(done);
+	world_launch(w);
+	assert_int_equal(world_wait_exit(w), 78);
+	assert_int_equal(
+		world_count_log(w, "DoneDirectory= is on another filesystem than Path="),
+		1);
+	assert_true(asprintf(&line, "%s:", w->config) > 0);
+	assert_int_equal(world_count_log(w, line), 1);
+	unmount(done);
+	world_stop(w);
+}
+
+/* A spool of its own, which has nothing to do with any DoneDirectory. */
+static char *add_other_spool(struct world *w)
+{
+	_cleanup_free_ char *directory = NULL, *drop_in = NULL, *text = NULL;
+	char *other;
+
+	assert_true(asprintf(&other, "%s/other", w->root) > 0);
+	assert_true(asprintf(&directory, "%s.d", w->config) > 0);
+	assert_true(asprintf(&drop_in, "%s/other.conf", directory) > 0);
+	assert_true(asprintf(&text,
+			     "[Spool:other]\nPath=%s\nChannelType=sms\n"
+			     "SenderType=customer\nSettle=20ms\n",
+			     other) > 0);
+	world_mkdir(w, other);
+	world_mkdir(w, directory);
+	world_write(w, drop_in, text);
+	return other;
+}
+
+static void assert_held(struct world *w, const char *done)
+{
+	_cleanup_free_ char *line = NULL;
+
+	assert_true(asprintf(&line, "No file can be moved from %s to DoneDirectory=%s",
+			     w->spool, done) > 0);
+	world_wait_log(w, line);
+	assert_int_equal(world_count_log(w, "No file can be moved from"), 1);
+	assert_int_equal(world_count_log(w, "The disk can't be written"), 0);
+	assert_untouched(w);
+}
+
+static void one_that_comes_to_be_on_another_disk_holds_its_spool_alone(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *done = NULL, *other = NULL, *path = NULL;
+
+	world_start(w, &moving);
+	done = make_done(w);
+	other = add_other_spool(w);
+	world_launch(w);
+	world_wait_ready(w);
+	mount_disk(done);
+	write_files(w);
+	assert_true(asprintf(&path, "%s/goes-on.txt", other) > 0);
+	world_write(w, path, "goes on");
+	world_wait_uploaded(w, path);
+	assert_held(w, done);
+	assert_int_equal(service_asset_count(w->service), 1);
+	unmount(done);
+	assert_all_uploaded(w, done);
+	assert_int_equal(service_asset_count(w->service), 1 + FILES);
+	assert_int_equal(world_count_log(w, "Files can be moved from"), 1);
+	assert_int_equal(world_count_log(w, "No file can be moved from"), 1);
+	world_stop(w);
+}
+
+static void what_was_sent_before_it_was_on_another_disk_is_moved_later(void **state)
+{
+	struct world_options options = moving;
+	struct world *w = *state;
+	_cleanup_free_ char *done = NULL;
+
+	options.upload = "MaxConcurrent=20\n";
+	world_start(w, &options);
+	done = make_done(w);
+	world_launch(w);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+						   .action = FAULT_STALL });
+	write_files(w);
+	assert_true(service_wait_held(w->service, FILES, world_patience()));
+	mount_disk(done);
+	service_clear_faults(w->service);
+	service_release(w->service);
+	assert_true(service_wait_received(w->service, FILES, world_patience()));
+	assert_held(w, done);
+	unmount(done);
+	assert_all_uploaded(w, done);
+	assert_cost_nothing(w);
+	assert_int_equal(world_count_log(w, "No file can be moved from"), 1);
+	world_stop(w);
+}
+
+/* It must end; what it could not do is told by its exit status. */
+static void a_drain_passes_over_a_spool_that_is_held(void **state)
+{
+	struct world_options options = moving;
+	struct world *w = *state;
+	_cleanup_free_ char *done = NULL, *below = NULL;
+
+	options.recursive = true;
+	world_start(w, &options);
+	done = make_done(w);
+	below = world_path(w, "below");
+	world_mkdir(w, below);
+	mount_disk(below); /* the spool's own directory is where it should be */
+	world_write(w, "below/in.txt", "on another disk");
+	world_write(w, "beside.txt", "on the same");
+	assert_int_equal(world_run(w, "drain", NULL), 1);
+	assert_int_equal(world_count_log(w, "No file can be moved from"), 1);
+	assert_false(world_exists(w, "beside.txt"));
+	assert_true(world_exists(w, "below/in.txt"));
+	assert_int_equal(service_asset_count(w->service), 1);
+	unmount(below);
+	world_stop(w);
+}
+
+static int enter(void **state)
+{
+	(void)state;
+	return world_make_namespace() ? 0 : -1; /* while there is but one thread */
+}
+
+#define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scenario(a_full_disk_of_the_state_is_waited_for),
+		scenario(a_disk_of_the_state_that_fills_up_under_way_touches_no_source),
+		scenario(a_disk_of_the_state_that_may_not_be_written_is_refused),
+		scenario(a_full_spool_whose_files_are_kept_is_waited_for),
+		scenario(a_full_spool_whose_files_are_deleted_is_waited_for),
+		scenario(a_full_spool_whose_files_are_moved_is_waited_for),
+		scenario(a_read_only_spool_whose_files_are_kept_is_waited_for),
+		scenario(a_read_only_spool_whose_files_are_deleted_is_waited_for),
+		scenario(a_read_only_spool_whose_files_are_moved_is_waited_for),
+		scenario(a_done_directory_on_another_disk_is_refused_at_the_start),
+		scenario(one_that_comes_to_be_on_another_disk_holds_its_spool_alone),
+		scenario(what_was_sent_before_it_was_on_another_disk_is_moved_later),
+		scenario(a_drain_passes_over_a_spool_that_is_held),
+	};
+
+	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));
+	return cmocka_run_group_tests(tests, enter, NULL);
+}
