@@ -350,7 +350,7 @@ static void on_short(struct uploader *u, struct file *file)
 	u->slots = MAX(u->schedule.counts[ITEM_MOVING], 2U) - 1;
 	if (u->slots_at == 0)
 		log_event(LOG_WARNING, &fields,
-			  "Uploading %zu files at once, not %" PRIu64
+			  "Files on their way at once: %zu instead of %" PRIu64
 			  ", until there is room for more: %s. None is lost.",
 			  u->slots, u->services->config->upload.max_concurrent,
 			  log_errno(t->shortage));
