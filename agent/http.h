@@ -26,7 +26,7 @@
 #define HTTP_ANSWER_MAX \
 	((size_t)64 * 1024) /* bytes of a body that are kept; more is garbage */
 #define HTTP_HEAD_MAX \
-	((size_t)256 * 1024) /* bytes of head and trailer, of all 1xx before it, too */
+	((size_t)64 * 1024) /* bytes of head and trailer, of all 1xx before it, too */
 
 /* Fewer bytes than this in a stall timeout, unless they are the last of a body, are no
  * progress. */
