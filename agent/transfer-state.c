@@ -111,7 +111,7 @@ void transfer_finish(struct transfer *t, enum transfer_end how)
 	t->fd = close_fd(t->fd);
 	if (t->counted)
 		health_unasked(services->health);
-	t->counted = false;
+	t->counted = t->looking = false;
 	health_leave(services->health, &t->probes);
 	services->ended(services->userdata, t, how);
 }

@@ -97,6 +97,7 @@ struct transfer {
 	bool reauthed, resigned;
 	bool counted; /* for RequestRate, and has not asked yet */
 	bool first;   /* nothing went wrong: to be started before the others */
+	bool looking; /* it goes no further than that the file is taken */
 	health_probes probes;
 	usec_t started, again_at; /* monotonic */
 	int shortage;		  /* negative errno; counts with TRANSFER_SHORT */

@@ -91,6 +91,10 @@ static void taken(struct transfer *t, const struct config_spool *spool)
 		too_large(t, spool->max_size);
 		return;
 	}
+	if (t->looking) {
+		transfer_pause(t);
+		return;
+	}
 	set_type(t);
 	if (t->id && !t->url.url && transfer_read_url(t, &reason) < 0)
 		transfer_drop_grant(t); /* of a row, under another configuration */
@@ -217,6 +221,13 @@ void transfer_start(struct transfer *t)
 	t->first = false;
 	t->counted = transfer_needs(t) & NEED_API;
 	t->probes = health_start(t->services->health, transfer_needs(t), now);
+	(void)sd_event_source_set_enabled(t->step_source, SD_EVENT_ONESHOT);
+}
+
+void transfer_look(struct transfer *t)
+{
+	assert(t->step == STEP_TAKE);
+	t->looking = true;
 	(void)sd_event_source_set_enabled(t->step_source, SD_EVENT_ONESHOT);
 }
 

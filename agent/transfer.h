@@ -31,6 +31,10 @@ unsigned transfer_needs(const struct transfer *transfer);
 /* Goes on; health allows it. */
 void transfer_start(struct transfer *transfer);
 
+/* Only takes the file, which needs nobody but the disk: what can't be uploaded is given
+ * up; the rest is paused. It must stand at that step. */
+void transfer_look(struct transfer *transfer);
+
 /* Ends what can be ended at once: a request under way, a wait for a token; it is paused
  * then. A record under way is not cut short. */
 void transfer_cancel(struct transfer *transfer);

@@ -19,6 +19,7 @@ struct file {
 	struct transfer *transfer; /* while it moves, and later if it keeps something */
 	struct transfer *next; /* restored: of its new content, after the old one's end */
 	unsigned busy;	       /* looks in a row at which it was being written */
+	bool seen;	       /* looked at while a service was away */
 	LIST_ENTRY(file) moving;
 	char name[];
 };
@@ -443,6 +444,13 @@ static bool has_slot(struct uploader *u, usec_t now)
 	return u->schedule.counts[ITEM_MOVING] < u->slots;
 }
 
+static void move(struct uploader *u, struct file *file)
+{
+	schedule_start(&u->schedule, &file->item);
+	LIST_INSERT_HEAD(&u->moving, file, moving);
+	u->ops->changed(u->userdata);
+}
+
 /* Starts the next file of @lane. Returns when it may be tried, 0: it was started,
  * USEC_INFINITY: there is none, or an event will tell. */
 static usec_t start_next_of(struct uploader *u, unsigned lane, usec_t now)
@@ -460,11 +468,31 @@ static usec_t start_next_of(struct uploader *u, unsigned lane, usec_t now)
 	if (at > now)
 		return at;
 	u->starts++;
-	schedule_start(&u->schedule, item);
-	LIST_INSERT_HEAD(&u->moving, file, moving);
+	move(u, file);
 	transfer_start(file->transfer);
-	u->ops->changed(u->userdata);
 	return 0;
+}
+
+/* While a service is away, each file that comes is still looked at, once: that it can't
+ * be uploaded at all is to be told at once. False: there is none left. */
+static bool look_at_next(struct uploader *u, usec_t now)
+{
+	struct item *item;
+
+	if (health_next(u->services->health, NEED_DISK, now) > now)
+		return false;
+	TAILQ_FOREACH (item, &u->schedule.ready[LANE_NEW], ready) {
+		struct file *file = file_of(item);
+
+		if (file->seen || need_transfer(file) < 0 ||
+		    file->transfer->step != STEP_TAKE)
+			continue;
+		file->seen = true;
+		move(u, file);
+		transfer_look(file->transfer);
+		return true;
+	}
+	return false;
 }
 
 /* The same, of all. First what has something to lose; but from time to time a new one, or
@@ -482,7 +510,7 @@ static usec_t start_next(struct uploader *u, usec_t now)
 
 		soonest = MIN(soonest, at);
 	}
-	return soonest;
+	return soonest > now && look_at_next(u, now) ? 0 : soonest;
 }
 
 static int on_pump(sd_event_source *source, void *userdata)

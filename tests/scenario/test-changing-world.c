@@ -705,6 +705,39 @@ static void a_done_directory_that_goes_away_is_made_again(void **state)
 	world_stop(w);
 }
 
+/* That needs no service, so it does not wait for one. */
+static void what_can_not_be_uploaded_is_told_of_in_an_outage_too(void **state)
+{
+	static const struct world_options options = {
+		.powerless = true,
+		.spool = "MaxSize=10\n",
+		.retry = "InitialDelay=1h\nMaxDelay=1h\n",
+	};
+	struct world *w = *state;
+
+	world_start(w, &options);
+	service_unlisten(w->service);
+	world_drop(w, "waits.txt", "waits");
+	world_wait_log(w, "none is lost");
+	world_drop(w, "waits-too.txt", "too");
+	world_drop(w, "large.txt", "eleven char");
+	world_wait_error_sidecar(w, "large.txt");
+	world_write(w, "forbidden.tmp", "forbidden");
+	world_chmod(w, "forbidden.tmp", 0);
+	world_rename(w, "forbidden.tmp", "forbidden.txt", 0);
+	world_wait_error_sidecar(w, "forbidden.txt");
+	assert_false(world_has_error_sidecar(w, "waits.txt"));
+	assert_false(world_has_error_sidecar(w, "waits-too.txt"));
+	world_signal(w, SIGTERM);
+	assert_int_equal(world_wait_exit(w), 0);
+	service_listen(w->service);
+	world_launch(w);
+	world_wait_uploaded(w, "waits.txt");
+	world_wait_uploaded(w, "waits-too.txt");
+	assert_int_equal(service_asset_count(w->service), 2);
+	world_stop(w);
+}
+
 static void assert_refused(struct world *w, const char *message)
 {
 	world_mark_log(w);
@@ -767,6 +800,7 @@ static const struct CMUnitTest others[] = {
 	scenario(a_directory_without_a_place_for_sidecars_holds_up_no_other),
 	scenario(a_directory_where_a_file_was_and_a_file_again_are_each_taken),
 	scenario(a_done_directory_that_goes_away_is_made_again),
+	scenario(what_can_not_be_uploaded_is_told_of_in_an_outage_too),
 	scenario(a_disk_mounted_over_a_spool_is_the_spool_until_it_is_gone),
 	scenario(one_directory_by_two_paths_is_refused_at_the_start),
 };
