@@ -134,7 +134,7 @@ check-programs: $(PROGRAM) $(SERVICE) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
 # The agent killed at every call, and a thousand times under load: some minutes, once.
 check-crash: $(PROGRAM) $(KILLER) $(CRASH_TESTS)
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_KILLER=$(abspath $(KILLER)) \
-		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --comments --exec '' $(CRASH_TESTS)
+		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j3 --comments --exec '' $(CRASH_TESTS)
 
 # The agent as a service of a real systemd, in a throw-away container: needs root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)

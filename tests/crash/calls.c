@@ -179,10 +179,18 @@ static bool try_call(void **state, const struct calls_plan *plan, unsigned n)
 	return kills > 0;
 }
 
+/* What a kill leaves is the same on a disk; only each sync takes its time there. */
+static void prefer_memory(void)
+{
+	if (!getenv("TMPDIR") && access("/dev/shm", W_OK) == 0)
+		assert_int_equal(setenv("TMPDIR", "/dev/shm", 1), 0);
+}
+
 void calls_try_each(void **state, const struct calls_plan *plan)
 {
 	unsigned n = 1;
 
+	prefer_memory();
 	while (try_call(state, plan, n))
 		assert_in_range(++n, 1, CALLS_MAX);
 	print_message("# calls at which the first run was killed: %zu; kills in all: "

@@ -21,7 +21,7 @@ struct calls_plan {
 				a moment that depends on n */
 };
 
-/* A cmocka test; prints the figures. */
+/* A cmocka test; prints the figures. Works in memory unless $TMPDIR is set. */
 void calls_try_each(void **state, const struct calls_plan *plan);
 /* Its teardown; where it failed, prints what the runs of the last world were. */
 int calls_teardown(void **state);
