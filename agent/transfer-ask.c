@@ -7,7 +7,8 @@
 #include "transfer-send.h"
 
 /* A URL this near its end is as good as expired; less where it lives for seconds only. */
-#define URL_MARGIN (2 * USEC_PER_SEC)
+#define URL_MARGIN   (2 * USEC_PER_SEC)
+#define LIFE_ASSUMED USEC_PER_HOUR /* of a URL of which it is not known */
 
 /* ---- record the grant ---- */
 
@@ -50,10 +51,11 @@ static usec_t expiry(const struct asset_grant *grant, const struct http_answer *
 	usec_t theirs = answer->date > 0 ? answer->date : clock_realtime();
 	usec_t life = usec_sub(grant->expires, theirs);
 
-	/* Nobody gives out what has expired: then it is the clocks that differ, and the
-	 * store is to judge. */
-	if (life == 0)
-		return USEC_INFINITY;
+	/* Nothing was said; or something that can't be, since nobody gives out what has
+	 * expired: then it is the clocks that differ. The store is to judge, but not for
+	 * ever, or a file would never leave a host that is gone for good. */
+	if (grant->expires == 0 || life == 0)
+		life = LIFE_ASSUMED;
 	return usec_add(clock_monotonic(), life - MIN(life / 4, URL_MARGIN));
 }
 

@@ -591,7 +591,8 @@ static void receipts_that_found_no_room_are_written_once_there_is(void **state)
 	world_fill_disk(filler);
 	world_launch(w);
 	world_wait_log(w, "The disk can't be written");
-	world_kill9(w); /* and a crash while it is full */
+	world_wait_status(w, "Uploading 0, "); /* nor asks for any asset */
+	world_kill9(w);			       /* and a crash while it is full */
 	world_mark_log(w);
 	world_launch(w);
 	world_wait_log(w, "The disk can't be written");

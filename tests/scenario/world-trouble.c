@@ -43,16 +43,18 @@ static void write_proc(const char *path, const char *text)
 	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
 }
 
-/* Who is not root may mount in a namespace of his own. */
+/* In a namespace, so that nothing stays mounted where a test fails; and who is not root
+ * may mount nowhere else. */
 void world_own_mounts(void)
 {
-	_cleanup_free_ char *users = NULL, *groups = NULL;
+	_cleanup_free_ char *users = world_print("0 %u 1", geteuid());
+	_cleanup_free_ char *groups = world_print("0 %u 1", getegid());
+	bool root = geteuid() == 0;
 
-	if (geteuid() == 0)
+	assert_int_equal(unshare(root ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	if (root)
 		return;
-	users = world_print("0 %u 1", geteuid());
-	groups = world_print("0 %u 1", getegid());
-	assert_int_equal(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
 	write_proc("/proc/self/uid_map", users);
 	write_proc("/proc/self/setgroups", "deny");
 	write_proc("/proc/self/gid_map", groups);

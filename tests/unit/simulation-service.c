@@ -133,7 +133,7 @@ static void excuse_predecessors(const char *name)
 {
 	for (size_t i = 0; i < asset_count; i++)
 		if (streq(assets[i].name, name) &&
-		    (assets[i].expires <= sim.now + URL_MARGIN ||
+		    (assets[i].leave <= sim.now + URL_MARGIN ||
 		     assets[i].changes != sim_changes(name)))
 			assets[i].excused = true;
 }
@@ -150,11 +150,12 @@ static struct sim_asset *create_asset(const struct http_request *r)
 	*asset = (struct sim_asset){ .size = r->size,
 				     .host = sim_services.granted,
 				     .expires = USEC_INFINITY,
+				     .leave = sim.now + USEC_PER_HOUR,
 				     .changes = r->changes };
 	snprintf(asset->id, sizeof(asset->id), "asset-%zu", asset_count);
 	snprintf(asset->name, sizeof(asset->name), "%s", r->name);
 	if (sim_services.url_lifetime > 0)
-		asset->expires = sim.now + sim_services.url_lifetime;
+		asset->expires = asset->leave = sim.now + sim_services.url_lifetime;
 	return asset;
 }
 

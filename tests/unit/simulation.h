@@ -246,6 +246,7 @@ struct sim_asset {
 	uint64_t size;
 	unsigned host;
 	usec_t expires;	     /* by sim.now; USEC_INFINITY: never */
+	usec_t leave;	     /* from when on it may be left for another */
 	uint64_t content;    /* that the storage has whole; 0: none */
 	unsigned changes;    /* of its file, until it was made */
 	bool recorded;	     /* its row was on the disk */
