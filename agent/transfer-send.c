@@ -38,6 +38,20 @@ static void resign(struct transfer *t)
 	transfer_pause(t);
 }
 
+/* An upload's only TRANSPORT_TIMEOUT is that of its connection. */
+static bool is_out_of_reach(enum transport transport)
+{
+	return transport == TRANSPORT_RESOLVE || transport == TRANSPORT_CONNECT ||
+	       transport == TRANSPORT_TLS || transport == TRANSPORT_TIMEOUT;
+}
+
+/* Only where some of the body was under way can what the store holds be ours. */
+static bool may_have_arrived(const struct transfer *t, const struct http_answer *answer)
+{
+	return answer->sent > 0 ||
+	       (t->identity.size == 0 && !is_out_of_reach(answer->transport));
+}
+
 static void on_sent(void *userdata, const struct http_answer *answer)
 {
 	struct transfer *t = userdata;
@@ -49,7 +63,7 @@ static void on_sent(void *userdata, const struct http_answer *answer)
 	if (transfer_note_answer(t, STAGE_UPLOAD, answer, NULL) < 0)
 		transport = TRANSPORT_LOCAL;
 	verdict = transfer_judge(t, transport);
-	t->resumed = true;
+	t->resumed = t->resumed || may_have_arrived(t, answer);
 	if (answer->transport == TRANSPORT_ANSWERED && verdict != VERDICT_PAUSE_STORAGE)
 		transfer_report_works(t, storage);
 	switch (verdict) {

@@ -616,6 +616,29 @@ static void a_conflict_at_a_fresh_url_does_not(void **state)
 	world_stop(w);
 }
 
+/* Nor where it was refused before a byte of a body was under way. */
+static void a_conflict_after_a_refusal_does_not(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &strict);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+						   .times = 1,
+						   .phase = FAULT_AT_HEAD,
+						   .action = FAULT_ANSWER,
+						   .status = 503 });
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+						   .times = 1,
+						   .action = FAULT_ANSWER,
+						   .status = 409 });
+	/* Large enough to ask first. */
+	world_drop_random(w, "large.bin", 2 * MEGABYTE, 2);
+	world_wait_uploaded(w, "large.bin");
+	world_assert_uploaded(w, "large.bin");
+	assert_int_equal(service_assets_named(w->service, "large.bin"), 2);
+	world_stop(w);
+}
+
 /* ---- when to come back ---- */
 
 static void ask_to_come_back(struct world *w, enum endpoint endpoint, const char *headers)
@@ -925,6 +948,7 @@ int main(void)
 		scenario(refusals_of_the_storage_cost_nothing),
 		scenario(a_conflict_after_a_body_was_under_way_means_that_it_arrived),
 		scenario(a_conflict_at_a_fresh_url_does_not),
+		scenario(a_conflict_after_a_refusal_does_not),
 		scenario(a_wait_that_is_asked_for_is_kept),
 		scenario(a_wait_of_a_week_is_cut_to_an_hour_and_ends_with_a_restart),
 		scenario(a_wait_that_makes_no_sense_is_not_kept),
