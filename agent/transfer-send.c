@@ -2,6 +2,9 @@
 #include "macro.h"
 #include "transfer-finish.h"
 
+/* So many tries at a host out of reach, and another URL is asked for. */
+#define UNREACHED_MAX 10
+
 static bool is_unchanged(struct transfer *t)
 {
 	struct fs_identity now;
@@ -52,6 +55,14 @@ static bool may_have_arrived(const struct transfer *t, const struct http_answer 
 	       (t->identity.size == 0 && !is_out_of_reach(answer->transport));
 }
 
+/* The API may name another host by now, and a URL without an end would never be left. */
+static void count_unreached(struct transfer *t, enum transport transport)
+{
+	t->unreached = is_out_of_reach(transport) ? t->unreached + 1 : 0;
+	if (t->unreached == UNREACHED_MAX)
+		transfer_drop_grant(t);
+}
+
 static void on_sent(void *userdata, const struct http_answer *answer)
 {
 	struct transfer *t = userdata;
@@ -74,6 +85,7 @@ static void on_sent(void *userdata, const struct http_answer *answer)
 	case VERDICT_LATER: transfer_short(t, answer->error); break;
 	case VERDICT_PAUSE_STORAGE:
 		transfer_report_failure(t, storage, answer->retry_after);
+		count_unreached(t, transport);
 		transfer_pause(t);
 		break;
 	case VERDICT_REAUTH:

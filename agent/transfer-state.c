@@ -69,6 +69,7 @@ void transfer_drop_grant(struct transfer *t)
 	content_url_done(&t->url);
 	t->url = (struct content_url){};
 	t->resumed = false;
+	t->unreached = 0;
 	t->recorded = false;
 }
 

@@ -87,7 +87,8 @@ struct transfer {
 	bool recorded;	  /* in the ledger */
 	bool resumed;	  /* a body may have gone to the URL before */
 	bool restored;	  /* from the ledger, after a restart */
-	usec_t uploaded;  /* real time; 0: not yet */
+	unsigned unreached; /* tries in a row that did not reach its host */
+	usec_t uploaded;    /* real time; 0: not yet */
 
 	/* This try. */
 	struct http_request *request;

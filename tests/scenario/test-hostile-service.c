@@ -360,6 +360,29 @@ static char *repeat(const char *before, const char *text, size_t count, const ch
 	return all;
 }
 
+/* A URL without an end leads to a host that nobody reaches: others go on meanwhile, and
+ * in the end another URL is asked for. */
+static void a_url_of_a_host_that_is_not_there_is_left(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &strict);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_CREATE,
+						   .times = 1,
+						   .action = FAULT_ANSWER,
+						   .status = 200,
+						   .body = GRANT("\"a\"", GOOD_URL) });
+	world_drop(w, "lost.txt", "sent where nobody is");
+	world_wait_log(w, "The storage is away (127.0.0.1:1)");
+	world_drop(w, "other.txt", "sent where somebody is");
+	world_wait_uploaded(w, "other.txt");
+	world_wait_uploaded(w, "lost.txt");
+	world_assert_uploaded(w, "lost.txt");
+	assert_int_equal(world_count_log(w, "The storage is away"), 1);
+	assert_int_equal(service_assets_named(w->service, "lost.txt"), 1);
+	world_stop(w);
+}
+
 /* Up to the ceiling of an answer, where JSON's own ceilings count, and beyond. */
 static void deep_and_long_answers_do_no_harm(void **state)
 {
@@ -940,6 +963,7 @@ int main(void)
 		scenario(wrong_tokens_are_not_used),
 		scenario(wrong_grants_are_not_used),
 		scenario(wrong_content_urls_are_not_used),
+		scenario(a_url_of_a_host_that_is_not_there_is_left),
 		scenario(deep_and_long_answers_do_no_harm),
 		scenario(an_id_leads_nowhere),
 		scenario(redirects_are_told_of_and_not_followed),
