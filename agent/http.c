@@ -276,7 +276,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *userdata)
 
 	(void)data;
 	request->head += size * count;
-	if (request->head <= HTTP_HEAD_MAX)
+	if (request->head <= HTTP_ANSWER_MAX)
 		return size * count;
 	request->overflow = true;
 	return 0;
@@ -546,8 +546,7 @@ static void describe(struct http_request *request, CURLcode code,
 		describe_stall(request);
 	else if (request->overflow)
 		snprintf(request->problem, sizeof(request->problem),
-			 "the answer is longer than %zu bytes",
-			 request->head > HTTP_HEAD_MAX ? HTTP_HEAD_MAX : HTTP_ANSWER_MAX);
+			 "the answer is longer than %zu bytes", HTTP_ANSWER_MAX);
 	else if (answer->transport == TRANSPORT_CONNECT && request->private_peer)
 		snprintf(request->problem, sizeof(request->problem),
 			 "its host is at a private address, and the API is not; "

@@ -23,10 +23,9 @@
 #include "strv.h"
 #include "verdict.h"
 
-#define HTTP_ANSWER_MAX \
-	((size_t)64 * 1024) /* bytes of a body that are kept; more is garbage */
-#define HTTP_HEAD_MAX \
-	((size_t)64 * 1024) /* bytes of head and trailer, of all 1xx before it, too */
+/* Bytes of an answer's body, and of its head and trailer with all 1xx before it, that are
+ * kept; more is garbage. */
+#define HTTP_ANSWER_MAX ((size_t)64 * 1024)
 
 /* Fewer bytes than this in a stall timeout, unless they are the last of a body, are no
  * progress. */
