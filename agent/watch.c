@@ -92,6 +92,18 @@ static void dispatch_vanished(struct watch *watch, struct node *node,
 		watch->ops->rerouted(watch->userdata);
 }
 
+static void dispatch_within(struct watch *watch, const struct node *node,
+			    const struct inotify_event *e)
+{
+	const uint32_t deleted = IN_DELETE | IN_ISDIR;
+	bool on_path = node->on_path;
+
+	if (node->owner)
+		dispatch_named(watch, node->owner, e);
+	if (on_path && (e->mask & deleted) == deleted)
+		watch->ops->rerouted(watch->userdata);
+}
+
 static void dispatch(struct watch *watch, const struct inotify_event *e)
 {
 	struct node *node;
@@ -104,8 +116,7 @@ static void dispatch(struct watch *watch, const struct inotify_event *e)
 	if (!node)
 		return;
 	if (e->len > 0) {
-		if (node->owner)
-			dispatch_named(watch, node->owner, e);
+		dispatch_within(watch, node, e);
 	} else if (e->mask & IN_ATTRIB) {
 		if (node->owner)
 			watch->ops->event(watch->userdata, node->owner,
@@ -262,11 +273,9 @@ void watch_remove(struct watch *watch, int wd)
 	(void)inotify_rm_watch(watch->fd, wd);
 }
 
-static int watch_step(struct watch *watch, const char *path)
+static int watch_step(struct watch *watch, const char *path, uint32_t mask)
 {
-	int wd = inotify_add_watch(watch->fd, path,
-				   IN_MOVE_SELF | IN_DELETE_SELF | IN_DONT_FOLLOW |
-					   IN_MASK_ADD);
+	int wd = inotify_add_watch(watch->fd, path, mask | IN_DONT_FOLLOW | IN_MASK_ADD);
 	struct node *node = wd < 0 ? NULL : node_of(watch, wd);
 
 	if (!node)
@@ -285,11 +294,24 @@ static int watch_steps(struct watch *watch, const char *path)
 		slash = strchr(slash + 1, '/');
 		if (slash)
 			*slash = '\0';
-		r = watch_step(watch, step);
+		r = watch_step(watch, step, IN_MOVE_SELF | IN_DELETE_SELF);
 		if (slash)
 			*slash = '/';
 	}
 	return step ? r : -ENOMEM;
+}
+
+/* Its own deletion is told only once nobody has it open any more; its parent's event
+ * comes at once. */
+static int watch_parent(struct watch *watch, const char *path)
+{
+	_cleanup_free_ char *parent = strdup(path);
+	char *slash = parent ? strrchr(parent, '/') : NULL;
+
+	if (!slash)
+		return -ENOMEM;
+	slash[slash == parent] = '\0'; /* of "/a" it is "/" */
+	return watch_step(watch, parent, IN_DELETE);
 }
 
 int watch_path(struct watch *watch, const char *path)
@@ -303,5 +325,7 @@ int watch_path(struct watch *watch, const char *path)
 	if (!real)
 		return -errno;
 	r = watch_steps(watch, real);
+	if (r == 0)
+		r = watch_parent(watch, real);
 	return r < 0 || streq(path, real) ? r : watch_steps(watch, path);
 }

@@ -176,6 +176,23 @@ static void a_path_that_leads_elsewhere_is_told(void **state)
 	run_until_rerouted(place, 6);
 }
 
+/* As a spool's directory is by the agent itself. */
+static void a_directory_that_is_deleted_while_it_is_open_is_told(void **state)
+{
+	struct place *place = *state;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+
+	make_file(place);
+	assert_true(asprintf(&path, "%s/open", place->path) > 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(watch_path(place->watch, path), 0);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(rmdir(path), 0);
+	run_until_rerouted(place, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +204,9 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_path_that_leads_elsewhere_is_told,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_directory_that_is_deleted_while_it_is_open_is_told, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
