@@ -186,21 +186,21 @@ static void reach_queue(struct world *w)
 
 static void reach_question(struct world *w)
 {
-	hold(w, ENDPOINT_CREATE, FAULT_AT_ANSWER, 0);
+	hold(w, ENDPOINT_CREATE, FAULT_AT_ANSWER, CHANGES);
 	drop_all(w, 1000);
 	wait_held(w, CHANGES);
 }
 
 static void reach_body(struct world *w)
 {
-	hold(w, ENDPOINT_UPLOAD, FAULT_IN_BODY, 0);
+	hold(w, ENDPOINT_UPLOAD, FAULT_IN_BODY, CHANGES);
 	drop_all(w, LARGE);
 	wait_held(w, CHANGES);
 }
 
 static void reach_answer(struct world *w)
 {
-	hold(w, ENDPOINT_UPLOAD, FAULT_AT_ANSWER, 0);
+	hold(w, ENDPOINT_UPLOAD, FAULT_AT_ANSWER, CHANGES);
 	drop_all(w, 1000);
 	wait_held(w, CHANGES);
 }

@@ -357,21 +357,9 @@ static void a_name_with_all_bytes_is_too_long_and_told_of_in_plain_text(void **s
 static void names_that_mean_something_to_others_mean_nothing_here(void **state)
 {
 	static const char *const names[] = {
-		"--help",
-		"-",
-		"%s%n%d.txt",
-		"$(reboot)",
-		"*",
-		"..x",
-		"a\\b.txt",
-		"CON",
-		"\x1B]0;title\a",
-		"\x1B[2J.txt",
-		"~",
-		"con.pdf:",
-		"\xE2\x80\xAE"
-		"fdp.txt",
-		"a\r\nX: y",
+		"--help", "-",	      "%s%n%d.txt",    "$(reboot)",	 "*",
+		"..x",	  "a\\b.txt", "CON",	       "\x1B]0;title\a", "\x1B[2J.txt",
+		"~",	  "con.pdf:", "\u202Efdp.txt", "a\r\nX: y",
 	};
 	/* Names of sidecars belong to nobody but us. */
 	static const char *const not_files[] = { "x.asset.json",
@@ -471,7 +459,12 @@ static void a_forged_sidecar_is_no_receipt_and_is_never_written_through(void **s
 	}
 	world_launch(w);
 	for (size_t i = 0; i < ARRAY_SIZE(forgeries); i++) {
+		char error[NAME_MAX + 1];
+
+		(void)snprintf(error, sizeof(error), "%s" SIDECAR_ERROR_SUFFIX,
+			       forgeries[i].name);
 		world_wait_uploaded(w, forgeries[i].name);
+		world_wait_gone(w, error);
 		world_assert_uploaded(w, forgeries[i].name);
 	}
 	text = world_read(w, target);
