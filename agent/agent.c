@@ -34,6 +34,7 @@ struct agent {
 	size_t orphan_count;
 	sd_event_source *status_source, *stop_source;
 	bool status_armed, stopping, gave_up, broken;
+	bool told_ready; /* the service manager knows */
 };
 
 /* ---- what people see ---- */
@@ -77,11 +78,13 @@ static bool shows_foot(const struct agent *agent)
 }
 
 /* 0, or -EAGAIN: it did not get through. */
-static int show_status(const struct agent *agent)
+static int show_status(struct agent *agent)
 {
 	_cleanup_free_ char *text = status_text(agent);
 
-	if (!text)
+	if (!agent->told_ready)
+		agent->told_ready = notify_ready() == 0;
+	if (!text || !agent->told_ready)
 		return -EAGAIN;
 	if (shows_foot(agent))
 		log_foot(text);
@@ -670,7 +673,6 @@ int agent_run(const struct config *config, enum agent_mode mode)
 	r = start(&agent);
 	if (r >= 0) {
 		log_started(&agent);
-		notify_ready();
 		on_status(NULL, 0, &agent);
 		r = sd_event_loop(agent.event);
 		if (r < 0)

@@ -1,19 +1,8 @@
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 
 #include "notify.h"
-
-void notify_ready(void)
-{
-	(void)sd_notify(0, "READY=1");
-}
-
-void notify_stopping(void)
-{
-	(void)sd_notify(0, "STOPPING=1");
-}
 
 /* sd_notify() waits where the manager's queue is full; this does not. */
 static int send_at_once(const char *message, size_t length)
@@ -36,6 +25,20 @@ static int send_at_once(const char *message, size_t length)
 		   (const struct sockaddr *)&address, size) < 0)
 		return errno == EAGAIN ? -EAGAIN : 0;
 	return 0;
+}
+
+int notify_ready(void)
+{
+	static const char message[] = "READY=1";
+
+	return send_at_once(message, STRLEN(message));
+}
+
+void notify_stopping(void)
+{
+	static const char message[] = "STOPPING=1";
+
+	(void)send_at_once(message, STRLEN(message));
 }
 
 int notify_status(const char *format, ...)

@@ -2,16 +2,16 @@
 
 /*
  * Notify: what the agent tells its service manager, by the protocol of sd_notify(3).
- * Without a manager ($NOTIFY_SOCKET), nothing.
+ * Without a manager ($NOTIFY_SOCKET), nothing. Never waits: a manager that is busy must
+ * not hold up the uploads. 0; -EAGAIN: it did not get through, and may be told again
+ * later.
  */
 
 #include "macro.h"
 
 /* It watches its spools, whatever the state of the service. */
-void notify_ready(void);
+int notify_ready(void);
 void notify_stopping(void);
 
-/* The text that `systemctl status` shows. Never waits: a manager that is busy must not
- * hold up the uploads. 0; -EAGAIN: it did not get through, and may be told again later.
- */
+/* The text that `systemctl status` shows. */
 int notify_status(const char *format, ...) _printf_(1, 2);

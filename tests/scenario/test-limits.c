@@ -381,13 +381,14 @@ static int open_journal(void)
 	return fd;
 }
 
-/* Until its queue takes no more. */
-static void fill_journal(void)
+/* Until the queue of the socket @path takes no more. */
+static void fill_queue(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	memcpy(address.sun_path, journal_path, sizeof(address.sun_path));
+	assert_true(snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) <
+		    (int)sizeof(address.sun_path));
 	assert_true(fd >= 0);
 	while (sendto(fd, "\n", 1, MSG_DONTWAIT, (struct sockaddr *)&address,
 		      sizeof(address)) == 1)
@@ -456,7 +457,7 @@ static void a_journal_that_nobody_reads_holds_nothing_up(void **state)
 
 	start_with_journal(w);
 	journal = open_journal();
-	fill_journal();
+	fill_queue(journal_path);
 	world_launch(w);
 	world_wait_ready(w);
 	drop_files(w, "f", FILES);
@@ -467,6 +468,28 @@ static void a_journal_that_nobody_reads_holds_nothing_up(void **state)
 		;
 	world_drop(w, last, "last");
 	assert_true(journal_has(journal, last, STRLEN(last), world_patience()));
+	world_stop(w);
+}
+
+/* ---- the service manager ---- */
+
+static void a_manager_that_does_not_read_holds_nothing_up(void **state)
+{
+	static const struct world_options options = { .no_agent = true };
+	struct world *w = *state;
+	_cleanup_free_ char *path = NULL;
+
+	world_start(w, &options);
+	assert_true(asprintf(&path, "%s/notify", w->root) > 0);
+	fill_queue(path);
+	drop_files(w, "f", FILES);
+	assert_int_equal(world_run(w, "drain", NULL), 0);
+	assert_uploaded(w, "f", FILES);
+	drop_files(w, "more", FILES);
+	fill_queue(path);
+	world_launch(w);
+	world_wait_ready(w); /* told once there is room */
+	assert_uploaded(w, "more", FILES);
 	world_stop(w);
 }
 
@@ -484,6 +507,7 @@ int main(void)
 		scenario(what_the_journal_gets_are_its_own_fields),
 		scenario(without_a_journal_it_uploads_and_tells_standard_error),
 		scenario(a_journal_that_nobody_reads_holds_nothing_up),
+		scenario(a_manager_that_does_not_read_holds_nothing_up),
 	};
 
 	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));

@@ -613,6 +613,24 @@ static void test_write_to_a_vanished_directory(void **state)
 	assert_int_equal(fs_write_atomic(fd, "f", "x", 1, &PLAIN), -ENOENT);
 }
 
+static void test_can_rename(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		int r;
+	} rows[] = {
+		{ "/", "/", 1 },
+		{ "/proc", "/proc/not/there", 1 },
+		{ "/proc", "/not/there", 0 },
+		{ "/", "/proc", 0 },
+		{ "/not/there", "/", -ENOENT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(fs_can_rename(rows[i].from, rows[i].to), rows[i].r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -621,6 +639,7 @@ int main(void)
 		cmocka_unit_test(test_temporary_names),
 		cmocka_unit_test(test_open_directory),
 		cmocka_unit_test(test_open_directory_by_path),
+		cmocka_unit_test(test_can_rename),
 		cmocka_unit_test(test_make_directories),
 		cmocka_unit_test(test_make_directories_fails),
 		cmocka_unit_test(test_read_file),

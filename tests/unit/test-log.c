@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -384,6 +385,32 @@ static void test_falls_back(void **state)
 	assert_int_equal(journal.calls, 2);
 }
 
+/* Standard error is a pipe that nobody reads, and full. */
+static void test_lost_lines_are_counted(void **state)
+{
+	int stderr_before = dup(STDERR_FILENO), pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe2(pipes, O_NONBLOCK), 0);
+	while (write(pipes[1], "full", 4) == 4)
+		;
+	log_init(LOG_TO_JOURNAL, LOG_INFO);
+	journal.answer = -EAGAIN;
+	assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
+	log_event(LOG_INFO, NULL, "One.");
+	log_event(LOG_INFO, NULL, "Two.");
+	journal.answer = 0;
+	log_event(LOG_INFO, NULL, "Three.");
+	assert_int_equal(dup2(stderr_before, STDERR_FILENO), STDERR_FILENO);
+	assert_string_equal(field("MESSAGE"), "Lines that the journal did not take: 2.");
+	assert_int_equal(journal.calls, 4);
+	log_event(LOG_INFO, NULL, "Four.");
+	assert_string_equal(field("MESSAGE"), "Four.");
+	(void)close(stderr_before);
+	(void)close(pipes[0]);
+	(void)close(pipes[1]);
+}
+
 static void test_message_ids(void **state)
 {
 	char ids[LOG_KINDS][33] = {};
@@ -424,13 +451,21 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_levels),	    TEST(test_the_short_forms),
-		TEST(test_escapes),	    TEST(test_long_line_is_whole),
-		TEST(test_errno_is_kept),   TEST(test_foot),
-		TEST(test_foot_is_copied),  TEST(test_prefix),
-		TEST(test_no_such_stream),  TEST(test_all_fields),
-		TEST(test_absent_fields),   TEST(test_level_of_the_journal),
-		TEST(test_falls_back),	    TEST(test_message_ids),
+		TEST(test_lost_lines_are_counted),
+		TEST(test_levels),
+		TEST(test_the_short_forms),
+		TEST(test_escapes),
+		TEST(test_long_line_is_whole),
+		TEST(test_errno_is_kept),
+		TEST(test_foot),
+		TEST(test_foot_is_copied),
+		TEST(test_prefix),
+		TEST(test_no_such_stream),
+		TEST(test_all_fields),
+		TEST(test_absent_fields),
+		TEST(test_level_of_the_journal),
+		TEST(test_falls_back),
+		TEST(test_message_ids),
 		TEST(test_words_of_errors),
 	};
 
