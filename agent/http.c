@@ -43,6 +43,7 @@ struct http_request {
 	uint64_t mark;	/* bytes, both ways, when it was seen to move last */
 	usec_t mark_at; /* and when that was */
 	bool stalled;
+	bool clean; /* it went to its end */
 	sd_event_source *stall_source;
 	char problem[CURL_ERROR_SIZE];
 	LIST_ENTRY(http_request) link;
@@ -57,6 +58,7 @@ struct http {
 	size_t spares;
 	LIST_HEAD(, http_request) requests;
 	bool starved; /* one of them has a shortage */
+	bool broken;  /* the multi handle is of no more use */
 };
 
 /* ---- curl on sd-event ---- */
@@ -104,17 +106,27 @@ static void collect(struct http *http)
 		finish(starved, CURLE_OUT_OF_MEMORY);
 }
 
+static int open_multi(struct http *http);
+
 /* Lets curl go on. Where it has no memory for that, it does not say whose request it has
- * lost sight of, and would wait for ever: all that are under way end. */
+ * lost sight of, and would wait for ever: all that are under way end. Nor does it keep
+ * its sockets' tables whole (7.88.1 divides by zero in the next one), so it begins
+ * anew. */
 static void act(struct http *http, curl_socket_t fd, int action)
 {
 	struct http_request *request;
 	int running;
 
-	if (curl_multi_socket_action(http->multi, fd, action, &running) != CURLM_OK)
+	http->broken = curl_multi_socket_action(http->multi, fd, action, &running) !=
+		       CURLM_OK;
+	if (http->broken)
 		LIST_FOREACH (request, &http->requests, link)
 			starve(request, -ENOMEM);
 	collect(http);
+	if (!http->broken)
+		return;
+	(void)curl_multi_cleanup(take_ptr(http->multi));
+	(void)open_multi(http); /* else the next start tries */
 }
 
 static int on_socket_ready(sd_event_source *source, int fd, uint32_t revents,
@@ -342,9 +354,11 @@ static CURL *take_handle(struct http *http)
 	return http->spare[--http->spares];
 }
 
-static void put_handle(struct http *http, CURL *easy)
+/* Where a request broke off, its Authorization header may still be in the handle (7.88.1,
+ * also after a reset), and would go to whom the next one speaks with. */
+static void put_handle(struct http *http, CURL *easy, bool clean)
 {
-	if (http->spares == SPARE_HANDLES_MAX) {
+	if (!clean || http->spares == SPARE_HANDLES_MAX) {
 		curl_easy_cleanup(easy);
 		return;
 	}
@@ -358,7 +372,7 @@ static void request_free(struct http_request *request)
 
 	sd_event_source_disable_unref(request->stall_source);
 	if (request->easy)
-		put_handle(http, request->easy);
+		put_handle(http, request->easy, request->clean);
 	curl_slist_free_all(request->headers);
 	if (request->body)
 		explicit_bzero(request->body, request->size);
@@ -601,6 +615,7 @@ static void finish(struct http_request *request, CURLcode code)
 	answer.retry_after = parse_wait(request->easy, answer.date);
 	describe(request, code, &answer);
 	check_sent(request, &answer);
+	request->clean = code == CURLE_OK;
 	LIST_REMOVE(request, link);
 	(void)curl_multi_remove_handle(http->multi, request->easy);
 	request->done(request->userdata, &answer);
@@ -761,9 +776,12 @@ static int set_up(struct http_request *request, const struct http_call *call)
 int http_start(struct http *http, const struct http_call *call, http_done_fn done,
 	       void *userdata, struct http_request **ret_request)
 {
-	struct http_request *request = calloc(1, sizeof(*request));
-	int r;
+	struct http_request *request;
+	int r = http->multi ? 0 : open_multi(http);
 
+	if (http->broken || r < 0)
+		return -ENOMEM;
+	request = calloc(1, sizeof(*request));
 	if (!request)
 		return -ENOMEM;
 	request->http = http;
@@ -823,11 +841,10 @@ uint64_t http_sent(const struct http_request *request)
 
 static int open_multi(struct http *http)
 {
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return -ENOMEM;
 	http->multi = curl_multi_init();
 	if (!http->multi)
 		return -ENOMEM;
+	http->broken = false;
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
 	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout_set);
@@ -835,6 +852,18 @@ static int open_multi(struct http *http)
 	curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS,
 			  (long)MIN(http->settings.connections_max, (size_t)SOCKETS_MAX));
+	return 0;
+}
+
+static int set_up_http(struct http *http)
+{
+	int r;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return -ENOMEM;
+	r = open_multi(http);
+	if (r < 0)
+		return r;
 	return sd_event_add_time(http->event, &http->timer, CLOCK_MONO, USEC_INFINITY,
 				 USEC_PER_MSEC, on_timer, http);
 }
@@ -849,7 +878,7 @@ int http_new(sd_event *event, const struct http_settings *settings, struct http 
 	http->event = event;
 	http->settings = *settings;
 	LIST_INIT(&http->requests);
-	r = open_multi(http);
+	r = set_up_http(http);
 	if (r < 0) {
 		http_free(http);
 		return r;

@@ -65,7 +65,7 @@ int journal_send(const struct iovec *fields, int count)
 {
 	static int fd = -1;
 	_cleanup_free_ char *entry = NULL;
-	size_t room = 0;
+	size_t room = 1;
 	char *end;
 
 	if (fd < 0)

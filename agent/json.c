@@ -179,7 +179,8 @@ static int put_value(FILE *stream, struct json_object *value)
 			(void)fputs(between, stream);
 			put_string(stream, key, strlen(key));
 			(void)fputc(':', stream);
-			r = put_value(stream, member) ?: r;
+			if (put_value(stream, member) < 0)
+				r = -ENOMEM;
 			between = ",";
 		}
 		(void)fputc('}', stream);
@@ -188,7 +189,8 @@ static int put_value(FILE *stream, struct json_object *value)
 		(void)fputc('[', stream);
 		for (size_t i = 0; i < json_object_array_length(value); i++) {
 			(void)fputs(between, stream);
-			r = put_value(stream, json_object_array_get_idx(value, i)) ?: r;
+			if (put_value(stream, json_object_array_get_idx(value, i)) < 0)
+				r = -ENOMEM;
 			between = ",";
 		}
 		(void)fputc(']', stream);
