@@ -27,8 +27,6 @@
 #define MEMORY	(24UL << 20) /* the most that the agent may hold */
 #define A_WHILE (500 * USEC_PER_MSEC)
 
-DEFINE_CLEANUP(struct json_object *, json_freep, json_object_put)
-
 static char *in_root(const struct world *w, const char *name)
 {
 	char *path;
@@ -306,8 +304,6 @@ static void every_byte_that_a_name_can_have_is_uploaded(void **state)
 
 	world_start(w, NULL);
 	for (int byte = 1; byte < 256; byte++) {
-		_cleanup_free_ char *known = NULL;
-
 		if (byte == '/')
 			continue;
 		(void)snprintf(name, sizeof(name), "a%cz", byte);
@@ -674,7 +670,6 @@ static void ten_thousand_directories_are_looked_through(void **state)
 						      .report = "LogLevel=info\n",
 						      .no_agent = true };
 	struct world *w = *state;
-	_cleanup_free_ char *last = NULL;
 	char name[64];
 
 	world_own_mounts();
