@@ -450,21 +450,6 @@ static void every_change_is_seen(void **state)
 #define NEVER_POLL "PollInterval=1h\n"
 #define POLL_SOON  "PollInterval=200ms\n"
 
-static char *in_root(const struct world *w, const char *name)
-{
-	char *path;
-
-	assert_true(asprintf(&path, "%s/%s", w->root, name) > 0);
-	return path;
-}
-
-static void upload(struct world *w, const char *name)
-{
-	world_write(w, name, name);
-	world_wait_uploaded(w, name);
-	world_assert_uploaded(w, name);
-}
-
 static void remove_tree(const char *path)
 {
 	_cleanup_free_ char *command = NULL;
@@ -481,17 +466,17 @@ static void a_spool_directory_replaced_by_another_is_taken_up_at_once(void **sta
 	_cleanup_free_ char *other = NULL, *early = NULL, *stray = NULL;
 
 	world_start(w, &options);
-	other = in_root(w, "other");
-	early = in_root(w, "other/early.txt");
-	stray = in_root(w, "other/stray.txt");
-	upload(w, "first.txt");
+	other = world_beside(w, "other");
+	early = world_beside(w, "other/early.txt");
+	stray = world_beside(w, "other/stray.txt");
+	world_upload(w, "first.txt");
 	world_mkdir(w, other);
 	world_write(w, early, "in the new directory before it came");
 	world_rename(w, w->spool, other, RENAME_EXCHANGE);
 	world_wait_uploaded(w, "early.txt");
 	world_assert_uploaded(w, "early.txt");
 	world_write(w, stray, "where the spool was");
-	upload(w, "second.txt");
+	world_upload(w, "second.txt");
 	assert_int_equal(service_assets_named(w->service, "stray.txt"), 0);
 	assert_int_equal(world_count_log(w, "can't be opened"), 0);
 	world_stop(w);
@@ -513,7 +498,7 @@ static void a_spool_directory_deleted_under_a_file_on_its_way_and_made_again_goe
 	world_wait_log(w, "under-way.bin: moving -> gone");
 	assert_int_equal(mkdir(w->spool, 0770), 0);
 	world_wait_log(w, "is back");
-	upload(w, "after.txt");
+	world_upload(w, "after.txt");
 	assert_int_equal(world_count_log(w, "can't be opened"), 1);
 	assert_int_equal(world_count_log(w, "Gave up"), 0);
 	world_stop(w);
@@ -531,20 +516,20 @@ static void a_spool_that_was_moved_with_its_parent_is_looked_for_at_its_path(voi
 	_cleanup_free_ char *first = NULL, *second = NULL;
 
 	world_start(w, &options);
-	parent = in_root(w, "parent");
-	inbox = in_root(w, "parent/inbox");
-	moved = in_root(w, "moved");
-	stray = in_root(w, "moved/inbox/stray.txt");
-	first = in_root(w, "parent/inbox/first.txt");
-	second = in_root(w, "parent/inbox/second.txt");
+	parent = world_beside(w, "parent");
+	inbox = world_beside(w, "parent/inbox");
+	moved = world_beside(w, "moved");
+	stray = world_beside(w, "moved/inbox/stray.txt");
+	first = world_beside(w, "parent/inbox/first.txt");
+	second = world_beside(w, "parent/inbox/second.txt");
 	world_mkdir(w, inbox);
 	world_launch(w);
-	upload(w, first);
+	world_upload(w, first);
 	world_rename(w, parent, moved, 0);
 	world_wait_log(w, "can't be opened");
 	world_write(w, stray, "in no spool any more");
 	world_mkdir(w, inbox);
-	upload(w, second);
+	world_upload(w, second);
 	assert_int_equal(service_assets_named(w->service, "stray.txt"), 0);
 	world_stop(w);
 }
@@ -563,7 +548,7 @@ static void a_directory_renamed_around_a_file_on_its_way_keeps_its_sidecar(void 
 	world_rename(w, "old", "new", 0);
 	let_go(w);
 	world_wait_uploaded(w, "new/film.bin");
-	upload(w, "new/after.txt");
+	world_upload(w, "new/after.txt");
 	world_signal(w, SIGTERM);
 	assert_int_equal(world_wait_exit(w), 0);
 	world_assert_uploaded(w, "new/film.bin");
@@ -582,17 +567,17 @@ static void a_disk_mounted_over_a_spool_is_the_spool_until_it_is_gone(void **sta
 	world_own_mounts(); /* while there is but one thread */
 	world_start(w, &options);
 	sub = world_path(w, "sub");
-	upload(w, "below.txt");
+	world_upload(w, "below.txt");
 	world_mount(w->spool);
-	upload(w, "above.txt");
+	world_upload(w, "above.txt");
 	world_mkdir(w, "sub");
-	upload(w, "sub/below.txt");
+	world_upload(w, "sub/below.txt");
 	world_mount(sub);
-	upload(w, "sub/above.txt");
+	world_upload(w, "sub/above.txt");
 	world_unmount(sub);
-	upload(w, "sub/below-again.txt");
+	world_upload(w, "sub/below-again.txt");
 	world_unmount(w->spool);
-	upload(w, "below-again.txt");
+	world_upload(w, "below-again.txt");
 	world_assert_uploaded(w, "below.txt");
 	assert_int_equal(service_asset_count(w->service), 6);
 	assert_int_equal(world_count_log(w, "can't be opened"), 0);
@@ -647,7 +632,7 @@ static void a_directory_without_a_place_for_sidecars_holds_up_no_other(void **st
 	let_go(w);
 	world_wait_log(w, "Could not write the sidecar of");
 	world_wait_log(w, "queued.txt: moving -> gone");
-	upload(w, "elsewhere.txt");
+	world_upload(w, "elsewhere.txt");
 	/* What can't be receipted is not even begun with. */
 	assert_int_equal(service_assets_named(w->service, "queued.txt"), 0);
 	world_chmod(w, "sub", 0750);
@@ -669,10 +654,10 @@ static void a_directory_where_a_file_was_and_a_file_again_are_each_taken(void **
 
 	world_start(w, &options);
 	path = world_path(w, "thing");
-	upload(w, "thing");
+	world_upload(w, "thing");
 	world_remove(w, "thing");
 	world_mkdir(w, "thing");
-	upload(w, "thing/within.txt");
+	world_upload(w, "thing/within.txt");
 	remove_tree(path);
 	world_write(w, "thing", "a file again");
 	world_wait_uploaded(w, "thing");
@@ -689,10 +674,10 @@ static void a_done_directory_that_goes_away_is_made_again(void **state)
 	_cleanup_free_ char *done = NULL, *away = NULL, *first = NULL, *second = NULL;
 
 	world_start(w, &options);
-	done = in_root(w, "done");
-	away = in_root(w, "away");
-	first = in_root(w, "done/first.txt");
-	second = in_root(w, "done/second.txt");
+	done = world_beside(w, "done");
+	away = world_beside(w, "away");
+	first = world_beside(w, "done/first.txt");
+	second = world_beside(w, "done/second.txt");
 	world_drop(w, "first.txt", "first");
 	world_wait_uploaded(w, first);
 	hold(w, ENDPOINT_UPLOAD, FAULT_AT_ANSWER, 1);
@@ -762,8 +747,8 @@ static void one_directory_by_two_paths_is_refused_at_the_start(void **state)
 
 	world_own_mounts();
 	world_start(w, &options);
-	other = in_root(w, "other");
-	inside = in_root(w, "spool/in side");
+	other = world_beside(w, "other");
+	inside = world_beside(w, "spool/in side");
 	world_mkdir(w, inside);
 	assert_int_equal(rmdir(other), 0);
 

@@ -27,21 +27,6 @@
 #define MEMORY	(24UL << 20) /* the most that the agent may hold */
 #define A_WHILE (500 * USEC_PER_MSEC)
 
-static char *in_root(const struct world *w, const char *name)
-{
-	char *path;
-
-	assert_true(asprintf(&path, "%s/%s", w->root, name) > 0);
-	return path;
-}
-
-static void upload(struct world *w, const char *name)
-{
-	world_write(w, name, name);
-	world_wait_uploaded(w, name);
-	world_assert_uploaded(w, name);
-}
-
 static void put_link(struct world *w, const char *target, const char *name)
 {
 	_cleanup_free_ char *path = world_path(w, name);
@@ -103,10 +88,10 @@ static void nothing_that_is_no_file_is_followed_opened_or_waited_for(void **stat
 	_cleanup_free_ char *outside = NULL, *within = NULL;
 
 	world_start(w, &options);
-	secret = in_root(w, "secret.txt");
-	ledger = in_root(w, "state/ledger.db");
-	outside = in_root(w, "elsewhere");
-	within = in_root(w, "elsewhere/within.txt");
+	secret = world_beside(w, "secret.txt");
+	ledger = world_beside(w, "state/ledger.db");
+	outside = world_beside(w, "elsewhere");
+	within = world_beside(w, "elsewhere/within.txt");
 	pipe = world_path(w, "pipe");
 	device = world_path(w, "device");
 	world_mkdir(w, outside);
@@ -120,7 +105,7 @@ static void nothing_that_is_no_file_is_followed_opened_or_waited_for(void **stat
 	/* Where devices can't be made, there is one to link to. */
 	if (mknod(device, S_IFCHR | 0600, makedev(1, 5)) < 0)
 		put_link(w, "/dev/zero", "device");
-	upload(w, "good.txt");
+	world_upload(w, "good.txt");
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		_cleanup_free_ char *warning = NULL;
 
@@ -193,10 +178,10 @@ static void a_link_that_changes_places_with_a_file_is_never_followed(void **stat
 	_cleanup_free_ char *secret = NULL;
 
 	world_start(w, &options);
-	secret = in_root(w, "outside-of-it.txt");
+	secret = world_beside(w, "outside-of-it.txt");
 	world_write(w, secret, SECRET);
 	put_link(w, secret, "link.tmp");
-	upload(w, "good.txt");
+	world_upload(w, "good.txt");
 	upload_while_swapping(w, "good.txt", "link.tmp", "good.txt");
 	world_wait_uploaded(w, "good.txt");
 	world_assert_uploaded(w, "good.txt");
@@ -214,14 +199,14 @@ static void a_link_that_changes_places_with_a_directory_is_never_entered(void **
 	_cleanup_free_ char *outside = NULL, *secret = NULL, *stray = NULL;
 
 	world_start(w, &options);
-	outside = in_root(w, "elsewhere");
-	secret = in_root(w, "elsewhere/good.txt");
-	stray = in_root(w, "elsewhere/good.txt.asset.json");
+	outside = world_beside(w, "elsewhere");
+	secret = world_beside(w, "elsewhere/good.txt");
+	stray = world_beside(w, "elsewhere/good.txt.asset.json");
 	world_mkdir(w, outside);
 	world_write(w, secret, SECRET);
 	put_link(w, outside, "link.tmp");
 	world_mkdir(w, "sub");
-	upload(w, "sub/good.txt");
+	world_upload(w, "sub/good.txt");
 	upload_while_swapping(w, "sub", "link.tmp", "sub/good.txt");
 	world_wait_uploaded(w, "sub/good.txt");
 	world_assert_uploaded(w, "sub/good.txt");
@@ -240,7 +225,7 @@ static void each_name_of_a_file_is_uploaded_and_only_that_name_deleted(void **st
 	_cleanup_free_ char *outside = NULL, *one = NULL, *two = NULL, *text = NULL;
 
 	world_start(w, &options);
-	outside = in_root(w, "outside-of-it.txt");
+	outside = world_beside(w, "outside-of-it.txt");
 	one = world_path(w, "one.txt");
 	two = world_path(w, "two.txt");
 	world_write(w, outside, "three names");
@@ -285,7 +270,7 @@ static void locks_hold_up_nothing_and_a_write_lease_only_its_own_file(void **sta
 	world_launch(w);
 	world_wait_uploaded(w, "locked.txt");
 	world_wait_uploaded(w, "read-lease.txt");
-	upload(w, "good.txt");
+	world_upload(w, "good.txt");
 	assert_int_equal(service_assets_named(w->service, "write-lease.txt"), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		close_fd(fds[i]);
@@ -343,7 +328,7 @@ static void a_name_with_all_bytes_is_too_long_and_told_of_in_plain_text(void **s
 	assert_int_equal(length, NAME_MAX - 1);
 	world_drop(w, name, "no room for its sidecar");
 	world_wait_log(w, "whose name is too long");
-	upload(w, "good.txt");
+	world_upload(w, "good.txt");
 	assert_int_equal(world_count_log(w, "whose name is too long"), 1);
 	assert_int_equal(service_asset_count(w->service), 1);
 	assert_log_is_plain(w);
@@ -371,7 +356,7 @@ static void names_that_mean_something_to_others_mean_nothing_here(void **state)
 		world_drop(w, not_files[i], "{}");
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		world_drop(w, names[i], names[i]);
-	upload(w, ".asset.json");
+	world_upload(w, ".asset.json");
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		world_wait_uploaded(w, names[i]);
 		world_assert_uploaded(w, names[i]);
@@ -419,7 +404,7 @@ static void pipe_for_a_sidecar(struct world *w, const char *name)
 
 static void link_for_a_sidecar(struct world *w, const char *name)
 {
-	_cleanup_free_ char *target = in_root(w, "not-to-be-written");
+	_cleanup_free_ char *target = world_beside(w, "not-to-be-written");
 
 	put_link(w, target, name);
 }
@@ -441,7 +426,7 @@ static void a_forged_sidecar_is_no_receipt_and_is_never_written_through(void **s
 	_cleanup_free_ char *target = NULL, *text = NULL;
 
 	world_start(w, &(struct world_options){ .no_agent = true });
-	target = in_root(w, "not-to-be-written");
+	target = world_beside(w, "not-to-be-written");
 	world_write(w, target, "as it was");
 	for (size_t i = 0; i < ARRAY_SIZE(forgeries); i++) {
 		world_drop(w, forgeries[i].name, forgeries[i].name);
@@ -488,7 +473,7 @@ static void directories_with_the_names_of_sidecars_hold_up_no_other_file(void **
 	world_launch(w);
 	/* Where only the error has no place, a file that is taken has none. */
 	world_wait_uploaded(w, "refused.txt");
-	upload(w, "good.txt");
+	world_upload(w, "good.txt");
 	assert_false(service_wait_count(w->service, ENDPOINT_CREATE, 3, A_WHILE));
 	assert_int_equal(world_count_log(w, "whose sidecar has no place"), BLOCKED);
 	{
@@ -549,7 +534,7 @@ static void a_sparse_terabyte_is_refused_at_once_where_there_is_a_limit(void **s
 	world_start(w, &options);
 	put_sparse(w, "huge.bin", (off_t)1 << 40);
 	world_wait_error_sidecar(w, "huge.bin");
-	upload(w, "good.txt");
+	world_upload(w, "good.txt");
 	assert_int_equal(service_asset_count(w->service), 1);
 	world_stop(w);
 }
@@ -610,7 +595,7 @@ static void files_of_any_time_are_uploaded_and_not_twice(void **state)
 		world_assert_uploaded(w, name);
 	}
 	world_restart(w);
-	upload(w, "good.txt");
+	world_upload(w, "good.txt");
 	assert_int_equal(service_asset_count(w->service), ARRAY_SIZE(times) + 1);
 	world_stop(w);
 }
@@ -683,7 +668,7 @@ static void ten_thousand_directories_are_looked_through(void **state)
 	world_launch(w);
 	world_wait_ready(w);
 	world_wait_uploaded(w, "d9999/early.txt");
-	upload(w, "d5000/late.txt");
+	world_upload(w, "d5000/late.txt");
 	if (!getenv("ASAN_OPTIONS"))
 		assert_true(world_rss_peak(w) < MEMORY);
 	world_stop(w);
@@ -722,8 +707,8 @@ static void what_lies_deeper_than_a_path_can_lead_is_told_of_once(void **state)
 	world_launch(w);
 	world_wait_ready(w);
 	world_wait_log(w, "File name too long");
-	upload(w, "deep-down/deep-down/good.txt");
-	upload(w, "good.txt");
+	world_upload(w, "deep-down/deep-down/good.txt");
+	world_upload(w, "good.txt");
 	assert_int_equal(world_count_log(w, "File name too long"), 1);
 	assert_int_equal(service_asset_count(w->service), 2);
 	world_stop(w);

@@ -73,9 +73,8 @@ static struct service_tls tls_of(const struct certificate *certificate)
 
 static void put_in_world(struct world *w, const char *name, const char *text)
 {
-	_cleanup_free_ char *path = NULL;
+	_cleanup_free_ char *path = world_beside(w, name);
 
-	assert_true(asprintf(&path, "%s/%s", w->root, name) > 0);
 	world_write(w, path, text);
 }
 

@@ -13,12 +13,6 @@
 
 static const struct world_options recursive = { .recursive = true };
 
-static void upload(struct world *w, const char *name)
-{
-	world_write(w, name, name);
-	world_wait_uploaded(w, name);
-}
-
 /* The kernel tells of the directory that was there only by its watch. */
 static void a_directory_renamed_over_an_empty_one_is_watched(void **state)
 {
@@ -27,12 +21,12 @@ static void a_directory_renamed_over_an_empty_one_is_watched(void **state)
 	world_start(w, &recursive);
 	world_mkdir(w, "new");
 	world_mkdir(w, "old");
-	upload(w, "new/first.txt");
+	world_upload(w, "new/first.txt");
 	world_remove(w, "new/first.txt");
 	world_remove(w, "new/first.txt.asset.json");
-	upload(w, "old/second.txt");
+	world_upload(w, "old/second.txt");
 	world_rename(w, "old", "new", 0);
-	upload(w, "new/third.txt");
+	world_upload(w, "new/third.txt");
 	assert_int_equal(service_asset_count(w->service), 3);
 	world_stop(w);
 }
@@ -44,11 +38,11 @@ static void two_directories_that_change_places_are_both_watched(void **state)
 	world_start(w, &recursive);
 	world_mkdir(w, "a");
 	world_mkdir(w, "b");
-	upload(w, "a/one.txt");
-	upload(w, "b/two.txt");
+	world_upload(w, "a/one.txt");
+	world_upload(w, "b/two.txt");
 	world_rename(w, "a", "b", RENAME_EXCHANGE);
-	upload(w, "a/three.txt");
-	upload(w, "b/four.txt");
+	world_upload(w, "a/three.txt");
+	world_upload(w, "b/four.txt");
 	assert_int_equal(service_asset_count(w->service), 4);
 	world_stop(w);
 }
@@ -60,13 +54,13 @@ static void a_directory_that_went_and_came_back_is_watched(void **state)
 	world_start(w, &recursive);
 	world_mkdir(w, "here");
 	world_mkdir(w, "here/below");
-	upload(w, "here/below/one.txt");
+	world_upload(w, "here/below/one.txt");
 	world_signal(w, SIGSTOP);
 	world_rename(w, "here", "there", 0);
 	world_rename(w, "there", "here", 0);
 	world_signal(w, SIGCONT);
-	upload(w, "here/two.txt");
-	upload(w, "here/below/three.txt");
+	world_upload(w, "here/two.txt");
+	world_upload(w, "here/below/three.txt");
 	assert_int_equal(service_asset_count(w->service), 3);
 	world_stop(w);
 }
@@ -78,7 +72,7 @@ static void a_rename_that_the_kernel_dropped_is_found(void **state)
 	world_start(w, &recursive);
 	world_mkdir(w, "old");
 	world_mkdir(w, "old/below");
-	upload(w, "old/below/one.txt");
+	world_upload(w, "old/below/one.txt");
 	world_signal(w, SIGSTOP);
 	world_overflow(w);
 	world_rename(w, "old", "new", 0);
@@ -86,8 +80,8 @@ static void a_rename_that_the_kernel_dropped_is_found(void **state)
 	world_write(w, "new/two.txt", "two");
 	world_signal(w, SIGCONT);
 	world_wait_uploaded(w, "new/two.txt");
-	upload(w, "new/below/three.txt");
-	upload(w, "old/four.txt");
+	world_upload(w, "new/below/three.txt");
+	world_upload(w, "old/four.txt");
 	assert_int_equal(service_asset_count(w->service), 4);
 	world_stop(w);
 }
@@ -110,7 +104,7 @@ static void a_directory_that_may_not_be_read_is_told_once_and_taken_when_it_may(
 	world_wait_ready(w);
 	world_wait_log(w, "can't be read");
 	assert_int_equal(chmod(path, 0), 0);
-	upload(w, "outside.txt");
+	world_upload(w, "outside.txt");
 	assert_int_equal(chmod(path, 0755), 0);
 	world_wait_uploaded(w, "closed/in.txt");
 	assert_int_equal(world_count_log(w, "can't be read"), 1);

@@ -41,6 +41,11 @@ char *world_path(const struct world *w, const char *name)
 	return world_path_of(w, name, "");
 }
 
+char *world_beside(const struct world *w, const char *name)
+{
+	return world_print("%s/%s", w->root, name);
+}
+
 static int create(const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
@@ -413,6 +418,13 @@ void world_assert_uploaded(struct world *w, const char *name)
 	const char *slash = strrchr(name, '/');
 
 	world_assert_uploaded_as(w, name, slash ? slash + 1 : name);
+}
+
+void world_upload(struct world *w, const char *name)
+{
+	world_write(w, name, name);
+	world_wait_uploaded(w, name);
+	world_assert_uploaded(w, name);
 }
 
 void world_assert_many_uploaded(struct world *w, int count)

@@ -140,6 +140,8 @@ bool world_make_namespace(void);
 
 /* The path of a file; the caller frees it. */
 char *world_path(const struct world *w, const char *name);
+/* The same of one beside the spools. */
+char *world_beside(const struct world *w, const char *name);
 /* A file with that text, written elsewhere and renamed into the spool. */
 void world_drop(struct world *w, const char *name, const char *text);
 void world_drop_bytes(struct world *w, const char *name, const void *bytes,
@@ -184,6 +186,8 @@ int64_t world_number(struct json_object *object, const char *key);
 /* Sidecar, file and what the service holds agree: id, name, size, contentType, modified,
  * and each byte. There is no error sidecar. */
 void world_assert_uploaded(struct world *w, const char *name);
+/* Writes a file of that name and content, waits until it is uploaded, asserts that. */
+void world_upload(struct world *w, const char *name);
 /* Waits for the files of world_drop_many() and asserts the same of each. */
 void world_assert_many_uploaded(struct world *w, int count);
 /* The same, where the service is to know the file by another name. */
