@@ -30,6 +30,7 @@ struct http_request {
 	struct sim_event *event; /* the next step of it */
 	/* The answer. */
 	enum transport transport;
+	uint64_t sent; /* of the body, when it came */
 	int status;
 	char body[ANSWER_MAX];
 	LIST_ENTRY(http_request) link;
@@ -189,6 +190,7 @@ static void deliver(void *userdata)
 		.length = r->transport == TRANSPORT_ANSWERED ? strlen(r->body) : 0,
 		.date = date_of_answer(),
 		.retry_after = r->seen.retry_after,
+		.sent = r->sent,
 		.problem = r->transport == TRANSPORT_ANSWERED
 				   ? ""
 				   : transport_name(r->transport),
@@ -366,6 +368,7 @@ static void on_body(void *userdata)
 	bool late = false;
 
 	r->event = NULL;
+	r->sent = r->size;
 	if (sim_services.each[r->seen.service].fault != FAULT_NONE) {
 		own_fault(r, 1, TRANSPORT_RESET);
 		return;
@@ -401,6 +404,7 @@ static void answer_put(struct http_request *r)
 			answer_after(r, latency(), TRANSPORT_ANSWERED,
 				     sim_services.second_put, "");
 	} else if (sim_chance(sim_services.stalls)) {
+		r->sent = r->size / 2;
 		own_fault(r, r->stall_timeout, TRANSPORT_STALL);
 	} else {
 		r->event = sim_after(r->size * USEC_PER_SEC / sim_services.rate, on_body,
