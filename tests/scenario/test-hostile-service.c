@@ -491,8 +491,8 @@ static void redirects_are_told_of_and_not_followed(void **state)
 	static const int codes[] = { 301, 302, 303, 307, 308 };
 	static const enum endpoint endpoints[] = { ENDPOINT_TOKEN, ENDPOINT_CREATE,
 						   ENDPOINT_UPLOAD };
-	static const char *const targets[] = { "http://" PUBLIC_HOST, "https://127.0.0.1",
-					       "file:///etc" };
+	static const char *const targets[] = { ("http://" PUBLIC_HOST),
+					       "https://127.0.0.1", "file:///etc" };
 	const struct service_options other = { .address = PUBLIC_HOST };
 	_cleanup_(service_stopp) struct service *elsewhere = NULL;
 	struct world *w = *state;
