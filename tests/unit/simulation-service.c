@@ -200,6 +200,18 @@ static void deliver(void *userdata)
 	r->done(r->userdata, &answer);
 }
 
+/* After ten tries in a row that did not reach its host, a URL is left for another. */
+static void count_unreached(const struct http_request *r)
+{
+	struct sim_asset *asset = r->seen.asset;
+
+	if (r->transport != TRANSPORT_RESOLVE && r->transport != TRANSPORT_CONNECT &&
+	    r->transport != TRANSPORT_TLS && r->transport != TRANSPORT_TIMEOUT)
+		asset->unreached = 0;
+	else if (++asset->unreached == 10)
+		asset->excused = true;
+}
+
 static void on_answer(void *userdata)
 {
 	struct http_request *r = userdata;
@@ -208,6 +220,8 @@ static void on_answer(void *userdata)
 	finish(r);
 	if (r->own_fault)
 		r->seen.asset->own_faults++;
+	if (r->kind == KIND_PUT)
+		count_unreached(r);
 	sim_trace("answer to %s %s: %s %d %s", sim_services.each[r->seen.service].host,
 		  r->seen.asset ? r->seen.asset->id : r->name,
 		  transport_name(r->transport), r->status,

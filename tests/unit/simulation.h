@@ -253,6 +253,7 @@ struct sim_asset {
 	bool unrecordable;   /* it could not be put there at first */
 	bool excused;	     /* something happened for which it may have been dropped */
 	bool named;	     /* by a receipt */
+	unsigned unreached;  /* puts in a row that did not reach its host */
 	unsigned own_faults; /* puts that failed by what counts as an attempt */
 };
 
