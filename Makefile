@@ -54,6 +54,9 @@ override CFLAGS   += -std=gnu17 -pthread $(WARNINGS) $(HARDENING) $(FORTIFY) $(S
 override LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
 LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
+PRELOAD        := $(BUILD)/tests/preload/allocation.so
+MEMORY_TEST    := $(BUILD)/tests/memory/test-memory
+
 TEST_CPPFLAGS := -Itests/service -Itests/scenario
 TEST_LIBS     := $(shell $(PKG_CONFIG) --libs cmocka libmicrohttpd gnutls 2>/dev/null)
 CRASH_OBJECTS   := $(patsubst %,$(BUILD)/tests/crash/%.o,calls fate orphans)
@@ -69,8 +72,8 @@ say = $(if $(V),,@printf '  %-4s %s\n' '$(1)' '$(2)')
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-programs check-crash check-system layers install uninstall \
-        sanitize tidy format bench fuzz coverage deps deps-test clean help
+.PHONY: all demo check check-programs check-crash check-memory check-system layers install \
+        uninstall sanitize tidy format bench fuzz coverage deps deps-test clean help
 
 all: $(PROGRAM) ## build the agent (the default)
 
@@ -112,6 +115,15 @@ $(KILLER): $(BUILD)/tests/crash/killer.o $(LIBRARY)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(MEMORY_TEST): $(BUILD)/tests/memory/test-memory.o $(WORLD_OBJECTS) $(SERVICE_OBJECTS) $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+$(PRELOAD): tests/preload/allocation.c Makefile
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
+
 demo: deps-test ## see it work: a stand-in service, the agent, real files, the log
 	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
 	@BUILD=$(BUILD) tests/demo/run
@@ -122,6 +134,7 @@ check: deps-test ## install what the tests need, then run all of them
 	@$(SUBMAKE) check-programs CC=clang BUILD=$(BUILD)/clang
 	@$(SUBMAKE) sanitize BUILD=$(BUILD)
 	@$(SUBMAKE) check-crash CC=gcc BUILD=$(BUILD)/gcc
+	@$(SUBMAKE) check-memory BUILD=$(BUILD)/gcc CC=gcc
 	@$(SUBMAKE) check-system BUILD=$(BUILD)/gcc CC=gcc
 
 # All test programs of one build; they speak TAP.
@@ -135,6 +148,11 @@ check-programs: $(PROGRAM) $(SERVICE) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
 check-crash: $(PROGRAM) $(KILLER) $(CRASH_TESTS)
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_KILLER=$(abspath $(KILLER)) \
 		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j3 --comments --exec '' $(CRASH_TESTS)
+
+# Allocations that fail, in a build without sanitizers, which have a malloc of their own.
+check-memory: $(PROGRAM) $(MEMORY_TEST) $(PRELOAD)
+	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_PRELOAD=$(abspath $(PRELOAD)) \
+		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) --exec '' $(MEMORY_TEST)
 
 # The agent as a service of a real systemd, in a throw-away container: needs root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)

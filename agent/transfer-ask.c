@@ -94,13 +94,19 @@ static void granted(struct transfer *t, struct asset_grant *grant,
 		    const struct http_answer *answer)
 {
 	_cleanup_free_ char *reason = NULL;
+	int r;
 
 	transfer_drop_grant(t);
 	t->id = take_ptr(grant->id);
 	t->raw_url = take_ptr(grant->content_url);
 	t->expires = expiry(grant, answer);
 	t->from_public = answer->from_public;
-	if (transfer_read_url(t, &reason) < 0) {
+	r = transfer_read_url(t, &reason);
+	if (r == -ENOMEM) {
+		transfer_short(t, r);
+		return;
+	}
+	if (r < 0) {
 		refuse_url(t, reason);
 		return;
 	}
