@@ -17,7 +17,17 @@
 static bool will_be_told(int error)
 {
 	return error == -ENOENT || error == -ESTALE || error == -EACCES ||
-	       error == -EISDIR;
+	       error == -EISDIR || error == -ENOTDIR || error == -ELOOP;
+}
+
+static void no_directory(struct transfer *t, int error, const char *what)
+{
+	if (will_be_told(error))
+		transfer_idle(t);
+	else if (transfer_is_shortage(error))
+		transfer_short(t, error);
+	else
+		transfer_disk_failed(t, error, what);
 }
 
 /* What could not get its sidecar in the end is not begun with. False: @t has ended. */
@@ -32,12 +42,8 @@ static bool has_place(struct transfer *t, int fd, enum sidecar_kind kind)
 		spool_warn_no_place(t->directory, t->name, &st);
 		r = -EISDIR;
 	}
-	if (will_be_told(r))
-		transfer_idle(t);
-	else if (transfer_is_shortage(r))
-		transfer_short(t, r);
-	else if (r < 0)
-		transfer_disk_failed(t, r, "writing the sidecar");
+	if (r < 0)
+		no_directory(t, r, "writing the sidecar");
 	return r == 0;
 }
 
@@ -134,12 +140,12 @@ static void take(struct transfer *t)
 	bool had_grant = t->id;
 	int fd = spool_directory_fd(t->directory);
 
-	if (transfer_is_shortage(fd)) {
-		transfer_short(t, fd);
+	if (!spool) {
+		transfer_idle(t);
 		return;
 	}
-	if (fd < 0 || !spool) {
-		transfer_idle(t);
+	if (fd < 0) {
+		no_directory(t, fd, "opening its directory");
 		return;
 	}
 	if (is_held(t, spool)) {
