@@ -363,7 +363,8 @@ int main(void)
 			  status == 0;
 
 		failed += !ok;
-		if (!ok && outputs[i] >= 0)
+		/* The first one's tells how many there are. */
+		if ((!ok || i == 0) && outputs[i] >= 0)
 			print_output(outputs[i]);
 		printf("%s %d - share %d of the allocations that fail\n",
 		       ok ? "ok" : "not ok", i + 1, i + 1);
