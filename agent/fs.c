@@ -279,6 +279,8 @@ int fs_can_rename(const char *from, const char *to)
 		r = stat_mount("/", &b);
 	if (r < 0)
 		return r;
+	if (!S_ISDIR(b.stx_mode))
+		return -ENOTDIR;
 	return a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor &&
 	       a.stx_mnt_id == b.stx_mnt_id;
 }

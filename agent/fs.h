@@ -66,5 +66,6 @@ void fs_clear_temporary(int dirfd, const char *name);
 int fs_make_directories(const char *path, mode_t mode);
 
 /* Whether a file in the directory @from can be renamed into @to, which need not be there
- * yet: 1; 0: they are not on one mount of one filesystem; or a negative errno. */
+ * yet: 1; 0: they are not on one mount of one filesystem; -ENOTDIR: what is there, or on
+ * the way to it, is no directory; or another negative errno. */
 int fs_can_rename(const char *from, const char *to);

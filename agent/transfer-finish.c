@@ -60,7 +60,7 @@ static void sidecar_failed(struct transfer *t, int error)
 	usec_t wait;
 
 	if (error == -EXDEV) {
-		transfer_hold(t);
+		transfer_hold(t, error);
 		return;
 	}
 	if (!is_names_own_fault(error) && !is_directorys_fault(t)) {

@@ -231,7 +231,7 @@ static struct log_fields held_fields(const struct transfer *t, enum log_kind kin
 				    .stage = "spool" };
 }
 
-void transfer_hold(struct transfer *t)
+void transfer_hold(struct transfer *t, int error)
 {
 	const struct log_fields fields = held_fields(t, LOG_SPOOL_HELD);
 	const struct config_spool *spool = transfer_spool(t);
@@ -241,11 +241,13 @@ void transfer_hold(struct transfer *t)
 	if (spool_directory_set_apart(t->directory, true))
 		log_event(
 			LOG_WARNING, &fields,
-			"No file can be moved from %s to DoneDirectory=%s: they are on "
-			"different filesystems, or mounted apart. The files there wait; "
-			"looking again every %s.",
+			"No file can be moved from %s to DoneDirectory=%s: %s. The files "
+			"there wait; looking again every %s.",
 			spool_directory_path(t->directory),
 			spool ? spool->done_directory : "",
+			error == -EXDEV ? "they are on different filesystems, or mounted "
+					  "apart"
+					: log_errno(error),
 			clock_format_span(span, wait));
 	back_to_take(t);
 	t->again_at = usec_add(clock_monotonic(), wait);

@@ -171,8 +171,8 @@ bool transfer_is_shortage(int error);
 void transfer_disk_failed(struct transfer *transfer, int error, const char *what);
 /* The same, where the ledger did not take a record. */
 void transfer_record_failed(struct transfer *transfer, int error, const char *what);
-/* Its directory and DoneDirectory are on different filesystems: waits, with all files of
- * that directory, and says so once. */
-void transfer_hold(struct transfer *transfer);
-/* They are on one. */
+/* It can't be moved to DoneDirectory: -EXDEV: that is on another filesystem; -ENOTDIR: no
+ * directory. Waits, with all files of its own directory, and says so once. */
+void transfer_hold(struct transfer *transfer, int error);
+/* It can. */
 void transfer_release(struct transfer *transfer);

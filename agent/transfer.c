@@ -121,12 +121,15 @@ static void taken(struct transfer *t, const struct config_spool *spool)
 /* Nothing is asked for a file that could not be moved afterwards. */
 static bool is_held(struct transfer *t, const struct config_spool *spool)
 {
-	const char *directory = spool_directory_path(t->directory);
+	int r;
 
 	if (spool->after_upload != AFTER_MOVE)
 		return false;
-	if (fs_can_rename(directory, spool->done_directory) == 0)
+	r = fs_can_rename(spool_directory_path(t->directory), spool->done_directory);
+	if (r == 0 || r == -ENOTDIR) {
+		transfer_hold(t, r < 0 ? r : -EXDEV);
 		return true;
+	}
 	transfer_release(t);
 	return false;
 }
@@ -148,10 +151,8 @@ static void take(struct transfer *t)
 		no_directory(t, fd, "opening its directory");
 		return;
 	}
-	if (is_held(t, spool)) {
-		transfer_hold(t);
+	if (is_held(t, spool))
 		return;
-	}
 	switch (intake_take(fd, t->name, &rules, t->glimpse, clock_monotonic(), &file)) {
 	case INTAKE_TAKEN: break;
 	case INTAKE_NOT_A_FILE:

@@ -407,6 +407,29 @@ static void one_that_comes_to_be_on_another_disk_holds_its_spool_alone(void **st
 	world_stop(w);
 }
 
+static void a_file_in_the_place_of_a_done_directory_holds_its_spool_alone(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *done = NULL, *other = NULL, *path = NULL;
+
+	world_start(w, &moving);
+	done = world_beside(w, "done");
+	other = add_other_spool(w);
+	world_write(w, done, "in the way");
+	world_launch(w);
+	world_wait_ready(w);
+	write_files(w);
+	assert_true(asprintf(&path, "%s/goes-on.txt", other) > 0);
+	world_write(w, path, "goes on");
+	world_wait_uploaded(w, path);
+	assert_held(w, done);
+	assert_int_equal(service_asset_count(w->service), 1);
+	world_remove(w, done);
+	assert_all_uploaded(w, done);
+	assert_int_equal(service_asset_count(w->service), 1 + FILES);
+	world_stop(w);
+}
+
 static void what_was_sent_before_it_was_on_another_disk_is_moved_later(void **state)
 {
 	struct world_options options = moving;
@@ -479,6 +502,7 @@ int main(void)
 		scenario(a_read_only_spool_whose_files_are_moved_is_waited_for),
 		scenario(a_done_directory_on_another_disk_is_refused_at_the_start),
 		scenario(one_that_comes_to_be_on_another_disk_holds_its_spool_alone),
+		scenario(a_file_in_the_place_of_a_done_directory_holds_its_spool_alone),
 		scenario(what_was_sent_before_it_was_on_another_disk_is_moved_later),
 		scenario(a_drain_passes_over_a_spool_that_is_held),
 	};

@@ -356,7 +356,7 @@ static void a_token_file_is_read_again_when_it_changes(void **state)
 	static const struct world_options options = { .no_agent = true };
 	struct world *w = *state;
 	_cleanup_free_ char *path = NULL, *drop_in = NULL, *directory = NULL,
-			    *text = NULL, *spool = NULL;
+			    *text = NULL;
 
 	world_start(w, &options);
 	assert_true(asprintf(&path, "%s/token", w->root) > 0);
