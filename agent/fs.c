@@ -87,12 +87,13 @@ static int read_all(int fd, size_t max, char **ret, size_t *ret_length)
 		ssize_t n;
 
 		if (room - length < 2) {
-			char *larger = realloc(text, room + READ_STEP);
+			size_t more = room > 0 ? 2 * room : READ_STEP;
+			char *larger = realloc(text, more);
 
 			if (!larger)
 				return -ENOMEM;
 			text = larger;
-			room += READ_STEP;
+			room = more;
 		}
 		n = read(fd, text + length, room - length - 1);
 		if (n < 0 && errno == EINTR)
@@ -127,6 +128,8 @@ int fs_read_file(int at, const char *path, size_t max, char **ret, size_t *ret_l
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
+	if ((uint64_t)st.st_size > max)
+		return -EFBIG;
 	return read_all(fd, max, ret, ret_length);
 }
 

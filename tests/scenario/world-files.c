@@ -12,6 +12,7 @@
 #define DONE_SUFFIX  ".asset.json"
 #define ERROR_SUFFIX ".asset-error.json"
 #define READ_MAX     ((size_t)512 * 1024 * 1024)
+#define SIDECAR_MAX  ((size_t)1024 * 1024)
 
 DEFINE_CLEANUP(struct json_object *, json_freep, json_object_put)
 
@@ -364,7 +365,7 @@ static bool is_uploaded(struct world *w, const void *what)
 	struct stat st;
 
 	(void)w;
-	if (fs_read_file(AT_FDCWD, expected->sidecar, READ_MAX, &text, NULL) < 0 ||
+	if (fs_read_file(AT_FDCWD, expected->sidecar, SIDECAR_MAX, &text, NULL) < 0 ||
 	    stat(expected->file, &st) < 0)
 		return false;
 	sidecar = parse(text);
