@@ -572,6 +572,7 @@ static void without_its_state_directory_it_says_so_and_ends(void **state)
 static void receipts_that_found_no_room_are_written_once_there_is(void **state)
 {
 	static const struct world_options options = {
+		.upload = "MaxConcurrent=1\n",
 		.retry = "InitialDelay=10ms\nMaxDelay=50ms\n",
 		.no_agent = true,
 	};
@@ -591,8 +592,7 @@ static void receipts_that_found_no_room_are_written_once_there_is(void **state)
 	world_fill_disk(filler);
 	world_launch(w);
 	world_wait_log(w, "The disk can't be written");
-	world_wait_status(w, "Uploading 0, "); /* nor asks for any asset */
-	world_kill9(w);			       /* and a crash while it is full */
+	world_kill9(w); /* and a crash while it is full */
 	world_mark_log(w);
 	world_launch(w);
 	world_wait_log(w, "The disk can't be written");
@@ -600,7 +600,8 @@ static void receipts_that_found_no_room_are_written_once_there_is(void **state)
 	world_assert_many_uploaded(w, FILES);
 	world_wait_log(w, "The disk can be written again");
 	assert_int_equal(world_count_log(w, "The disk can't be written"), 1);
-	assert_int_equal(service_asset_count(w->service), FILES);
+	/* The crash may have cut off the one request that was under way. */
+	assert_in_range(service_asset_count(w->service), FILES, FILES + 1);
 	world_stop(w);
 	world_unmount(w->spool);
 }
