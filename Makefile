@@ -25,9 +25,9 @@ LAYER_2 := config-value config-url config-key config-set config-check config mim
            content-url sidecar ledger-db ledger-thread ledger
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
            spool-tree spool http notify
-LAYER_4 := health token transfer-state transfer-finish transfer-send transfer-ask \
+LAYER_4 := spool-news health token transfer-state transfer-finish transfer-send transfer-ask \
            transfer uploader agent
-LAYER_5 := main
+LAYER_5 := command main
 LAYERS  := 0 1 2 3 4 5
 MODULES := $(foreach n,$(LAYERS),$(LAYER_$(n)))
 

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "macro.h"
 #include "notify.h"
+#include "spool-news.h"
 #include "uploader.h"
 
 #define STATUS_INTERVAL USEC_PER_SEC	      /* of STATUS=, at the most */
@@ -210,92 +211,25 @@ static bool on_candidate(void *userdata, struct spool_directory *directory,
 static void on_not_a_file(void *userdata, struct spool_directory *directory,
 			  const char *name, const char *why)
 {
-	const struct spool *spool = spool_of(directory);
-	_cleanup_free_ char *path = NULL;
-	struct log_fields fields = { .kind = LOG_NOT_A_FILE, .stage = "spool" };
-
 	(void)userdata;
-	if (asprintf(&path, "%s/%s", spool_directory_path(directory), name) < 0)
-		path = NULL;
-	fields.file = path;
-	fields.spool = spool ? spool_config(spool)->name : NULL;
-	log_event(LOG_WARNING, &fields, "Not uploading %s: it is %s.", path ? path : name,
-		  why);
-}
-
-static void tell_polling(const struct config_spool *config, int error)
-{
-	const struct log_fields fields = { .kind = LOG_POLLING, .spool = config->name };
-	char span[CLOCK_STRING_MAX];
-
-	clock_format_span(span, config->poll_interval);
-	if (error == -ENOSPC)
-		log_event(
-			LOG_WARNING, &fields,
-			"Polling %s every %s: the kernel's limit of watched directories is "
-			"reached. Raise fs.inotify.max_user_watches (sysctl).",
-			config->path, span);
-	else if (error == -EMFILE)
-		log_event(
-			LOG_WARNING, &fields,
-			"Polling %s every %s: the kernel's limit of inotify instances is "
-			"reached. Raise fs.inotify.max_user_instances (sysctl), then restart.",
-			config->path, span);
-	else if (error < 0)
-		log_event(LOG_WARNING, &fields,
-			  "Polling %s every %s: watching it failed: %s.", config->path,
-			  span, log_errno(error));
-	else
-		log_event(
-			LOG_NOTICE, &fields,
-			"Polling %s every %s: on a network filesystem the kernel does not "
-			"see what other machines write.",
-			config->path, span);
+	spool_news_tell_not_a_file(directory, name, why);
 }
 
 static void on_news(void *userdata, struct spool *spool,
 		    struct spool_directory *directory, enum spool_news news, int error)
 {
-	const struct config_spool *config = spool_config(spool);
-	struct log_fields fields = { .spool = config->name };
 	struct agent *agent = userdata;
-	char span[CLOCK_STRING_MAX];
 
+	spool_news_tell(spool, directory, news, error);
 	switch (news) {
 	case SPOOL_AWAY:
-		agent->spool_away = true;
-		fields.kind = LOG_SPOOL_AWAY;
-		log_event(
-			LOG_WARNING, &fields,
-			"The spool directory %s can't be opened: %s. Looking again every %s.",
-			config->path, log_errno(error),
-			clock_format_span(span, config->poll_interval));
-		break;
+	case SPOOL_DIRECTORY_UNWRITABLE:
+	case SPOOL_DIRECTORY_UNREADABLE: agent->spool_away = true; break;
 	case SPOOL_BACK:
-		fields.kind = LOG_SPOOL_BACK;
-		log_event(LOG_NOTICE, &fields, "The spool directory %s is back.",
-			  config->path);
 		if (agent->orphan_count > 0)
 			(void)each_unfinished(agent, on_orphan);
 		break;
-	case SPOOL_POLLING: tell_polling(config, error); break;
-	case SPOOL_DIRECTORY_UNWRITABLE:
-		agent->spool_away = true;
-		fields.kind = LOG_SPOOL_AWAY;
-		log_event(
-			LOG_WARNING, &fields,
-			"No sidecar can be written in the directory %s: %s. Its files wait "
-			"until one can.",
-			spool_directory_path(directory), log_errno(error));
-		break;
-	case SPOOL_DIRECTORY_UNREADABLE:
-		agent->spool_away = true;
-		fields.kind = LOG_SPOOL_AWAY;
-		log_event(
-			LOG_WARNING, &fields,
-			"The directory %s can't be read: %s. Its files wait until it can.",
-			spool_directory_path(directory), log_errno(error));
-		break;
+	case SPOOL_POLLING: break;
 	}
 }
 

@@ -1,12 +1,10 @@
 #include <getopt.h>
 
 #include "agent.h"
+#include "command.h"
 #include "config.h"
 #include "log.h"
 #include "macro.h"
-
-#define EXIT_USAGE  2
-#define EXIT_CONFIG 78 /* sysexits.h: EX_CONFIG */
 
 DEFINE_CLEANUP(struct config *, config_freep, config_free)
 
@@ -28,20 +26,6 @@ static const char help[] =
 	"\n"
 	"Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.\n";
 
-static const struct {
-	const char *name;
-	enum agent_mode mode;
-} commands[] = {
-	{ "run", AGENT_RUN },
-	{ "drain", AGENT_DRAIN },
-};
-
-static void print_fault(void *userdata, const char *line)
-{
-	(void)userdata;
-	fprintf(stderr, "%s\n", line);
-}
-
 static enum log_target choose_target(enum log_target_choice choice)
 {
 	switch (choice) {
@@ -52,61 +36,92 @@ static enum log_target choose_target(enum log_target_choice choice)
 	return log_stderr_is_journal() ? LOG_TO_JOURNAL : LOG_TO_STDERR;
 }
 
-static int run_command(const char *file, enum agent_mode mode)
+static int run_agent(const char *file, enum agent_mode mode)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
-	int r;
+	int status = command_load_config(file, &config);
 
-	r = config_load(file, print_fault, NULL, &config);
-	if (r == -EINVAL)
-		return EXIT_CONFIG;
-	if (r < 0) {
-		fprintf(stderr, "asset-agent: could not read the configuration: %s\n",
-			log_errno(r));
-		return EXIT_FAILURE;
-	}
+	if (status != EXIT_SUCCESS)
+		return status;
 	log_init(choose_target(config->report.log_target), config->report.log_level);
 	return agent_run(config, mode);
 }
 
-static int usage(const char *complaint, const char *argument)
+static int command_run(const struct command_line *line)
 {
-	if (complaint)
-		fprintf(stderr, "asset-agent: %s: %s\n", complaint, argument);
-	fprintf(stderr, "Try 'asset-agent --help'.\n");
-	return EXIT_USAGE;
+	return run_agent(line->config_file, AGENT_RUN);
 }
 
-static int dispatch(const char *file, int count, char *const arguments[])
+static int command_drain(const struct command_line *line)
 {
-	if (count > 1)
-		return usage("one command only", arguments[1]);
-	if (count == 0)
-		return run_command(file, AGENT_RUN);
+	return run_agent(line->config_file, AGENT_DRAIN);
+}
+
+static const struct command {
+	const char *name;
+	command_fn run;
+	int arguments;		  /* exactly so many */
+	bool online, json, watch; /* the options that it takes */
+} commands[] = {
+	{ .name = "run", .run = command_run },
+	{ .name = "drain", .run = command_drain },
+};
+
+static const struct command *find_command(const char *name)
+{
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (streq(commands[i].name, arguments[0]))
-			return run_command(file, commands[i].mode);
-	return usage("unknown command", arguments[0]);
+		if (streq(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static int dispatch(struct command_line *line, int argc, char *argv[])
+{
+	const char *name = argc > 0 ? argv[0] : "run";
+	const struct command *command = find_command(name);
+	int arguments = MAX(argc - 1, 0);
+
+	if (!command)
+		return command_usage("unknown command", name);
+	if (line->online && !command->online)
+		return command_usage("no --online with this command", name);
+	if (line->json && !command->json)
+		return command_usage("no --json with this command", name);
+	if (line->watch && !command->watch)
+		return command_usage("no --watch with this command", name);
+	if (arguments > command->arguments)
+		return command_usage("too many arguments, at",
+				     argv[command->arguments + 1]);
+	if (arguments < command->arguments)
+		return command_usage("an argument is missing", name);
+	line->arguments = argv + 1;
+	return command->run(line);
 }
 
 int main(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "online", no_argument, NULL, 'o' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "watch", no_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{},
 	};
-	const char *file = NULL;
+	struct command_line line = {};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:hV", options, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "c:ojwhV", options, NULL)) >= 0) {
 		switch (option) {
-		case 'c': file = optarg; break;
+		case 'c': line.config_file = optarg; break;
+		case 'o': line.online = true; break;
+		case 'j': line.json = true; break;
+		case 'w': line.watch = true; break;
 		case 'h': fputs(help, stdout); return EXIT_SUCCESS;
 		case 'V': puts("asset-agent " VERSION); return EXIT_SUCCESS;
-		default: return usage(NULL, NULL);
+		default: return command_usage(NULL, NULL);
 		}
 	}
-	return dispatch(file, argc - optind, argv + optind);
+	return dispatch(&line, argc - optind, argv + optind);
 }

@@ -49,6 +49,7 @@ static void wrong_usage_ends_with_2(void **state)
 	world_wait_log(w, "unknown command: bogus");
 	assert_int_equal(world_run(w, "run", "drain", NULL), 2);
 	assert_int_equal(world_run(w, "--no-such-option", NULL), 2);
+	assert_int_equal(world_run(w, "drain", "--json", NULL), 2);
 	world_stop(w);
 }
 

@@ -1,0 +1,14 @@
+#pragma once
+
+/*
+ * Spool-news: what is told of the spools themselves: one that goes away or comes back, is
+ * polled, or holds what can't be uploaded.
+ */
+
+#include "spool.h"
+
+/* The callbacks of struct spool_ops, less their userdata. */
+void spool_news_tell(struct spool *spool, struct spool_directory *directory,
+		     enum spool_news news, int error);
+void spool_news_tell_not_a_file(struct spool_directory *directory, const char *name,
+				const char *why);
