@@ -369,6 +369,7 @@ static int open_services(struct agent *agent)
 		.proxy = config->api.proxy,
 		.connect_timeout = config->api.connect_timeout,
 		.connections_max = 2 * config->upload.max_concurrent + 2,
+		.bandwidth = config->upload.bandwidth,
 	};
 	int r;
 

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "macro.h"
 #include "plain.h"
+#include "throttle.h"
 
 #define SPARE_HANDLES_MAX  32
 #define SOCKETS_MAX	   4096
@@ -30,9 +31,13 @@ struct http_request {
 	void *userdata;
 	char *body; /* a copy of a text to send */
 	int file;
-	uint64_t size;		    /* of the body */
-	uint64_t offset;	    /* of the next byte that curl gets of the file */
-	const char *source_problem; /* NULL: none */
+	uint64_t size;	 /* of the body */
+	uint64_t offset; /* of the next byte that curl gets of the file */
+	uint64_t share;	 /* bytes that it may send, of the bandwidth */
+	bool held;	 /* it waited for its share since the last look */
+	bool queued;
+	TAILQ_ENTRY(http_request) queue; /* with `queued`: it waits */
+	const char *source_problem;	 /* NULL: none */
 	int shortage; /* of descriptors or memory: negative errno; 0: none */
 	char *answer;
 	size_t length, head; /* bytes of it that came */
@@ -57,8 +62,11 @@ struct http {
 	CURL *spare[SPARE_HANDLES_MAX];
 	size_t spares;
 	LIST_HEAD(, http_request) requests;
-	bool starved; /* one of them has a shortage */
-	bool broken;  /* the multi handle is of no more use */
+	struct throttle throttle;
+	TAILQ_HEAD(, http_request) queue; /* for their shares, the longest wait first */
+	sd_event_source *share_source;	  /* when the next one is there */
+	bool starved;			  /* one of them has a shortage */
+	bool broken;			  /* the multi handle is of no more use */
 };
 
 /* ---- curl on sd-event ---- */
@@ -231,6 +239,62 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 
 /* ---- bytes out and in ---- */
 
+static void arm_share(struct http *http)
+{
+	if (TAILQ_EMPTY(&http->queue))
+		return;
+	(void)sd_event_source_set_time(http->share_source,
+				       throttle_next(&http->throttle, clock_monotonic()));
+	(void)sd_event_source_set_enabled(http->share_source, SD_EVENT_ONESHOT);
+}
+
+/* Behind those that wait already, whatever there is. */
+static void wait_for_share(struct http_request *request)
+{
+	request->held = request->queued = true;
+	TAILQ_INSERT_TAIL(&request->http->queue, request, queue);
+	arm_share(request->http);
+}
+
+static void leave_queue(struct http_request *request)
+{
+	if (!request->queued)
+		return;
+	TAILQ_REMOVE(&request->http->queue, request, queue);
+	request->queued = false;
+}
+
+/* What is there goes to who waits longest. Here and not where curl asks for bytes, which
+ * it does later, and then others may have come. */
+static int on_share(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct http *http = userdata;
+	usec_t now = clock_monotonic();
+	struct http_request *request;
+
+	(void)source;
+	(void)usec;
+	while ((request = TAILQ_FIRST(&http->queue)) &&
+	       throttle_next(&http->throttle, now) <= now) {
+		request->share = throttle_take(&http->throttle, now,
+					       request->size - request->offset);
+		leave_queue(request);
+		(void)curl_easy_pause(request->easy, CURLPAUSE_CONT);
+	}
+	arm_share(http);
+	return 0;
+}
+
+/* Up to @want bytes that may go now, 0: it has to wait. */
+static uint64_t take_share(struct http_request *request, uint64_t want)
+{
+	struct http *http = request->http;
+
+	if (request->share == 0 && TAILQ_EMPTY(&http->queue))
+		request->share = throttle_take(&http->throttle, clock_monotonic(), want);
+	return MIN(request->share, want);
+}
+
 static size_t on_read(char *buffer, size_t size, size_t count, void *userdata)
 {
 	struct http_request *request = userdata;
@@ -239,6 +303,11 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *userdata)
 
 	if (want == 0)
 		return 0;
+	want = take_share(request, want);
+	if (want == 0) {
+		wait_for_share(request);
+		return CURL_READFUNC_PAUSE;
+	}
 	n = pread(request->file, buffer, want, (off_t)request->offset);
 	if (n <= 0) {
 		/* It ended before its time: what was promised can't be sent any more. */
@@ -247,6 +316,7 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *userdata)
 		return CURL_READFUNC_ABORT;
 	}
 	request->offset += (uint64_t)n;
+	request->share -= (uint64_t)n;
 	return (size_t)n;
 }
 
@@ -330,7 +400,8 @@ static int on_stall(sd_event_source *source, uint64_t usec, void *userdata)
 	usec_t now = clock_monotonic();
 
 	(void)usec;
-	if (has_progressed(request, moved)) {
+	if (request->held || has_progressed(request, moved)) {
+		request->held = request->queued;
 		request->mark = moved;
 		request->mark_at = now;
 	}
@@ -616,6 +687,7 @@ static void finish(struct http_request *request, CURLcode code)
 	describe(request, code, &answer);
 	check_sent(request, &answer);
 	request->clean = code == CURLE_OK;
+	leave_queue(request);
 	LIST_REMOVE(request, link);
 	(void)curl_multi_remove_handle(http->multi, request->easy);
 	request->done(request->userdata, &answer);
@@ -806,6 +878,7 @@ void http_cancel(struct http_request *request)
 {
 	if (!request)
 		return;
+	leave_queue(request);
 	LIST_REMOVE(request, link);
 	(void)curl_multi_remove_handle(request->http->multi, request->easy);
 	request_free(request);
@@ -864,8 +937,12 @@ static int set_up_http(struct http *http)
 	r = open_multi(http);
 	if (r < 0)
 		return r;
-	return sd_event_add_time(http->event, &http->timer, CLOCK_MONO, USEC_INFINITY,
-				 USEC_PER_MSEC, on_timer, http);
+	r = sd_event_add_time(http->event, &http->timer, CLOCK_MONO, USEC_INFINITY,
+			      USEC_PER_MSEC, on_timer, http);
+	if (r < 0)
+		return r;
+	return sd_event_add_time(http->event, &http->share_source, CLOCK_MONO,
+				 USEC_INFINITY, USEC_PER_MSEC, on_share, http);
 }
 
 int http_new(sd_event *event, const struct http_settings *settings, struct http **ret)
@@ -878,6 +955,8 @@ int http_new(sd_event *event, const struct http_settings *settings, struct http 
 	http->event = event;
 	http->settings = *settings;
 	LIST_INIT(&http->requests);
+	TAILQ_INIT(&http->queue);
+	http->throttle.rate = settings->bandwidth ? settings->bandwidth : UINT64_MAX;
 	r = set_up_http(http);
 	if (r < 0) {
 		http_free(http);
@@ -901,6 +980,7 @@ void http_free(struct http *http)
 	if (http->multi)
 		curl_multi_cleanup(http->multi);
 	sd_event_source_disable_unref(http->timer);
+	sd_event_source_disable_unref(http->share_source);
 	curl_global_cleanup();
 	free(http);
 }

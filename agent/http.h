@@ -9,6 +9,9 @@
  * flight, through nginx, some 50 were answered with the asset of another file. Bodies or
  * answers got mixed up, which the answer itself does not show.
  *
+ * Files share the bandwidth that there may be: the one that waits longest for its share
+ * gets the next, and whoever waits for it is not stalled.
+ *
  * Nothing blocks, redirects are not followed, connections, TLS sessions and handles are
  * used again. What came back is one struct, told once to `done`, never from within
  * http_start() or http_cancel().
@@ -37,6 +40,7 @@ struct http_settings { /* all borrowed for the life of the http; NULL: curl's de
 	const char *proxy;
 	usec_t connect_timeout;
 	size_t connections_max; /* kept open, as many as may be in flight */
+	uint64_t bandwidth;	/* bytes of files per second; 0: no ceiling */
 };
 
 struct http_call {

@@ -674,6 +674,34 @@ static void drain_fails_when_a_file_does(void **state)
 
 #define scenario(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
+/* All together get no more than that; some slices of the start are free. */
+static void bandwidth_is_kept(void **state)
+{
+	enum { FILES = 4, SIZE = 200 * 1024, RATE = 1024 * 1024 };
+	static const struct world_options options = { .upload = "Bandwidth=1M\n" };
+	struct world *w = *state;
+	usec_t begun;
+
+	world_start(w, &options);
+	begun = clock_monotonic();
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "f%d.bin", i);
+		world_drop_random(w, name, SIZE, (unsigned)i);
+	}
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "f%d.bin", i);
+		world_wait_uploaded(w, name);
+		world_assert_uploaded(w, name);
+	}
+	assert_true(usec_sub(clock_monotonic(), begun) >=
+		    (usec_t)FILES * SIZE * USEC_PER_SEC / RATE - USEC_PER_SEC / 4);
+	world_stop(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -711,6 +739,7 @@ int main(void)
 		scenario(what_is_no_file_is_warned_of_once),
 		scenario(drain_uploads_what_is_due_and_ends),
 		scenario(drain_fails_when_a_file_does),
+		scenario(bandwidth_is_kept),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

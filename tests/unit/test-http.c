@@ -18,6 +18,7 @@
 
 #include "http.h"
 #include "scratch.h"
+#include "throttle.h"
 
 #define S USEC_PER_SEC
 
@@ -1052,6 +1053,75 @@ static void test_a_trickle_is_a_stall(void **state)
 	}
 }
 
+/* Two files share the bandwidth fairly, take no more than it, and neither is stalled
+ * while it waits for its share, however short the timeout. */
+static void test_bandwidth_is_shared(void **state)
+{
+	enum { SIZE = 300 * 1000, RATE = 1000 * 1000, FILES = 2 };
+	static const struct step steps[] = {
+		ACCEPT, HEAD, BODY(SIZE), SAY(OK), GONE, END
+	};
+	_cleanup_client_ struct client c = client_make((struct http_settings){
+		.bandwidth = RATE });
+	_cleanup_close_ int fd = memfd_create("file", MFD_CLOEXEC);
+	struct peer *peers[FILES];
+	static struct told told[FILES];
+	usec_t begun = clock_monotonic();
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	for (int i = 0; i < FILES; i++) {
+		struct http_call call = upload_of("PUT", fd, SIZE);
+
+		peers[i] = peer_start(steps);
+		call.url = url_of(peers[i]);
+		call.stall_timeout = S;
+		told[i] = (struct told){};
+		assert_int_equal(http_start(c.http, &call, on_done, &told[i], NULL), 0);
+	}
+	for (int i = 0; i < FILES; i++) {
+		await(&c, &told[i]);
+		assert_int_equal(told[i].answer.transport, TRANSPORT_ANSWERED);
+		assert_int_equal(told[i].answer.sent, SIZE);
+	}
+	assert_true(usec_sub(clock_monotonic(), begun) >=
+		    (usec_t)FILES * SIZE * S / RATE - THROTTLE_CREDIT -
+			    FILES * THROTTLE_SLICE);
+	for (int i = 0; i < FILES; i++)
+		assert_true(told[i].answer.duration >= told[!i].answer.duration / 2);
+	http_free(take_ptr(c.http));
+	for (int i = 0; i < FILES; i++) {
+		peer_join(peers[i]);
+		peer_free(peers[i]);
+	}
+}
+
+/* So slow that a share comes more rarely than a stall may last. */
+static void test_waiting_for_bandwidth_is_no_stall(void **state)
+{
+	enum { SIZE = 3000 };
+	static const struct step steps[] = {
+		ACCEPT, HEAD, BODY(SIZE), SAY(OK), GONE, END
+	};
+	_cleanup_client_ struct client c = client_make((struct http_settings){
+		.bandwidth = 2000 });
+	_cleanup_close_ int fd = memfd_create("file", MFD_CLOEXEC);
+	struct peer *p = peer_start(steps);
+	struct http_call call = upload_of("PUT", fd, SIZE);
+	static struct told told;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	call.url = url_of(p);
+	call.stall_timeout = S / 10;
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.transport, TRANSPORT_ANSWERED);
+	assert_true(told.answer.duration > S / 2);
+	http_free(take_ptr(c.http));
+	peer_join(p);
+	peer_free(p);
+}
+
 /* ---- a body that is refused on its way ---- */
 
 static void test_early_answers(void **state)
@@ -1400,6 +1470,8 @@ int main(void)
 		cmocka_unit_test(test_times_out),
 		cmocka_unit_test(test_slow_is_not_stalled),
 		cmocka_unit_test(test_a_trickle_is_a_stall),
+		cmocka_unit_test(test_bandwidth_is_shared),
+		cmocka_unit_test(test_waiting_for_bandwidth_is_no_stall),
 		cmocka_unit_test(test_early_answers),
 		cmocka_unit_test(test_dead_connection),
 		cmocka_unit_test(test_connection_is_used_again),

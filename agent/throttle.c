@@ -1,0 +1,34 @@
+#include "throttle.h"
+#include "macro.h"
+
+static uint64_t slice(const struct throttle *t)
+{
+	return MAX(t->rate / (USEC_PER_SEC / THROTTLE_SLICE), THROTTLE_SLICE_MIN);
+}
+
+/* The remainder is carried on, so that no rate drifts. */
+static void pay(struct throttle *t, usec_t now, uint64_t bytes)
+{
+	unsigned __int128 due = (unsigned __int128)bytes * USEC_PER_SEC + t->rest;
+
+	t->paid_at = MAX(t->paid_at, usec_sub(now, THROTTLE_CREDIT));
+	t->paid_at = usec_add(t->paid_at, (usec_t)(due / t->rate));
+	t->rest = (uint64_t)(due % t->rate);
+}
+
+usec_t throttle_next(const struct throttle *t, usec_t now)
+{
+	return t->rate == UINT64_MAX ? now : MAX(now, t->paid_at);
+}
+
+uint64_t throttle_take(struct throttle *t, usec_t now, uint64_t want)
+{
+	uint64_t bytes = MIN(want, slice(t));
+
+	if (t->rate == UINT64_MAX)
+		return want;
+	if (t->paid_at > now)
+		return 0;
+	pay(t, now, bytes);
+	return bytes;
+}

@@ -1,0 +1,29 @@
+#pragma once
+
+/*
+ * Throttle: a ceiling on bytes per second, for all that share it.
+ *
+ * Bytes are handed out in slices, and each is paid for by the time that it takes at the
+ * rate: the next slice is there when the last one is paid. A little of the time that
+ * nobody used is kept, so that a late timer loses nothing. Pure: `now` is monotonic.
+ */
+
+#include <stdint.h>
+
+#include "clock.h"
+
+#define THROTTLE_SLICE	   (20 * USEC_PER_MSEC)	 /* bytes of so long at once... */
+#define THROTTLE_SLICE_MIN ((uint64_t)1024)	 /* ...but so many at the least */
+#define THROTTLE_CREDIT	   (100 * USEC_PER_MSEC) /* unused time that is kept */
+
+struct throttle {
+	uint64_t rate;	/* bytes per second, > 0; UINT64_MAX: no ceiling */
+	usec_t paid_at; /* 0 to begin with */
+	uint64_t rest;	/* of the division that led to it */
+};
+
+/* When the next slice is there: @now or earlier means at once. */
+usec_t throttle_next(const struct throttle *t, usec_t now);
+
+/* Takes up to @want bytes, as many as may go now. 0: none before throttle_next(). */
+uint64_t throttle_take(struct throttle *t, usec_t now, uint64_t want);

@@ -1,0 +1,110 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "macro.h"
+#include "throttle.h"
+
+#define S   USEC_PER_SEC
+#define MS  USEC_PER_MSEC
+#define ALL (UINT64_C(1) << 40)
+
+struct take {
+	usec_t now;
+	uint64_t want, got;
+	usec_t next; /* what throttle_next() says then */
+};
+
+static const struct script {
+	const char *name;
+	uint64_t rate;
+	struct take takes[5]; /* ends at the first that wants nothing */
+} SCRIPTS[] = {
+	{ "no ceiling",
+	  UINT64_MAX,
+	  { { 7 * S, ALL, ALL, 7 * S }, { 7 * S, ALL, ALL, 7 * S } } },
+	{ "a slice, then as long as it takes",
+	  1000 * 1000,
+	  { { 0, ALL, 20000, 20 * MS },
+	    { 1, ALL, 0, 20 * MS },
+	    { 20 * MS, ALL, 20000, 40 * MS } } },
+	{ "no more than is wanted",
+	  1000 * 1000,
+	  { { 0, 5, 5, 5 }, { 5, 5, 5, 10 }, { 10, ALL, 20000, 20 * MS + 10 } } },
+	{ "a slow line still gets some at once",
+	  100,
+	  { { 0, ALL, 1024, 10240 * MS }, { 10240 * MS, ALL, 1024, 20480 * MS } } },
+	{ "rest is kept, but not much of it",
+	  1000 * 1000,
+	  { { 9 * S, ALL, 20000, 9 * S },
+	    { 9 * S, ALL, 20000, 9 * S },
+	    { 9 * S, ALL, 20000, 9 * S },
+	    { 9 * S, ALL, 20000, 9 * S },
+	    { 9 * S, ALL, 20000, 9 * S } } },
+};
+
+static void test_scripts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(SCRIPTS); i++) {
+		const struct script *script = &SCRIPTS[i];
+		struct throttle t = { .rate = script->rate };
+
+		for (size_t k = 0; k < 5 && script->takes[k].want > 0; k++) {
+			const struct take *take = &script->takes[k];
+			uint64_t got = throttle_take(&t, take->now, take->want);
+			usec_t next = throttle_next(&t, take->now);
+
+			if (got != take->got || next != take->next)
+				fail_msg("%s, take %zu: %ju, then at %ju", script->name,
+					 k, (uintmax_t)got, (uintmax_t)next);
+		}
+	}
+}
+
+/* Whoever comes as soon as there is something gets the rate to the byte, whatever it is
+ * divided by. */
+static void test_long_run(void **state)
+{
+	static const uint64_t rates[] = { 1,	 7,	      999,	    65536,
+					  12345, 50ULL << 20, 3000000019ULL };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+		struct throttle t = { .rate = rates[i], .paid_at = S };
+		uint64_t sum = 0;
+		usec_t now = S;
+
+		for (unsigned n = 0; n < 10000; n++) {
+			sum += throttle_take(&t, now, 1 + 977 * n);
+			now = throttle_next(&t, now);
+		}
+		/* What is not paid is less than a microsecond's worth. */
+		assert_in_range((unsigned __int128)(now - S) * rates[i] / S,
+				sum - rates[i] / S - 1, sum);
+	}
+}
+
+static void test_nothing_overflows(void **state)
+{
+	struct throttle t = { .rate = 1, .paid_at = USEC_INFINITY - 5 };
+
+	(void)state;
+	assert_int_equal(throttle_take(&t, USEC_INFINITY - 5, UINT64_MAX),
+			 THROTTLE_SLICE_MIN);
+	assert_int_equal(throttle_next(&t, USEC_INFINITY - 5), USEC_INFINITY);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_scripts),
+		cmocka_unit_test(test_long_run),
+		cmocka_unit_test(test_nothing_overflows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
