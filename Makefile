@@ -44,7 +44,7 @@ FUZZERS        := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
 
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
              -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wcast-align -Werror=switch \
-             -Werror=implicit -Werror=return-type -Werror=incompatible-pointer-types
+             -Werror=implicit -Werror=return-type -Werror=incompatible-pointer-types -Werror=int-conversion
 HARDENING := -fstack-protector-strong -fPIE -fno-strict-overflow
 FORTIFY   := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 DEFINES   := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' \

@@ -189,9 +189,11 @@ static int restore(struct agent *agent)
 	int r = each_unfinished(agent, on_row);
 
 	if (r < 0)
-		log_error("Could not read what was unfinished: %s.", log_errno(r));
+		log_error(LOG_START_FAILED, "Could not read what was unfinished: %s.",
+			  log_errno(r));
 	else if (agent->orphan_count > 0)
 		log_notice(
+			LOG_UNFINISHED_AWAY,
 			"Files that were on their way, and lie in no spool that is there now: "
 			"%zu. What is known of them is kept until it is.",
 			agent->orphan_count);
@@ -274,7 +276,8 @@ static int open_spools(struct agent *agent)
 	if (agent->mode == AGENT_RUN) {
 		r = watch_new(agent->event, &watch_ops, agent, &agent->watch);
 		if (r < 0) {
-			log_error("Could not set up inotify: %s.", log_errno(r));
+			log_error(LOG_START_FAILED, "Could not set up inotify: %s.",
+				  log_errno(r));
 			return r;
 		}
 	}
@@ -295,7 +298,6 @@ static int open_spools(struct agent *agent)
 static int open_ledger(struct agent *agent)
 {
 	const char *directory = agent->config->state.directory;
-	const struct log_fields fields = { .kind = LOG_LEDGER_SET_ASIDE };
 	_cleanup_free_ char *aside = NULL;
 	int r;
 
@@ -304,25 +306,28 @@ static int open_ledger(struct agent *agent)
 		r = ledger_open(directory, &agent->ledger, &aside);
 	if (r == -EBUSY)
 		log_error(
+			LOG_ALREADY_RUNNING,
 			"Another asset-agent is running with the state directory %s. Stop it, "
 			"or set another [State] Directory=.",
 			directory);
 	else if (r == -EPROTO)
 		log_error(
+			LOG_LEDGER_NEWER,
 			"The ledger in %s was written by a newer asset-agent. Install that, "
 			"or move the ledger away.",
 			directory);
 	else if (r == -EAGAIN)
 		log_error(
+			LOG_LEDGER_LOCKED,
 			"The ledger in %s is locked by another program, such as the sqlite3 "
 			"shell. Close that.",
 			directory);
 	else if (r < 0)
-		log_error("Could not open the ledger in %s: %s.", directory,
-			  log_errno(r));
+		log_error(LOG_START_FAILED, "Could not open the ledger in %s: %s.",
+			  directory, log_errno(r));
 	if (aside)
-		log_event(
-			LOG_ERR, &fields,
+		log_error(
+			LOG_LEDGER_SET_ASIDE,
 			"The ledger in %s could not be read. It was set aside as %s, and a "
 			"new one begun: no file is lost, but some that were on their way may "
 			"be uploaded twice.",
@@ -335,6 +340,7 @@ static void end_without_ledger(struct agent *agent, int error)
 {
 	agent->broken = true;
 	log_error(
+		LOG_LEDGER_BROKEN,
 		"The ledger in %s %s. Ending, since nothing can be recorded any more; a new "
 		"start begins a new one.",
 		agent->config->state.directory,
@@ -375,8 +381,8 @@ static int open_services(struct agent *agent)
 
 	r = mime_load(config->upload.mime_types, &agent->mime);
 	if (r < 0) {
-		log_error("Could not read %s: %s.", config->upload.mime_types,
-			  log_errno(r));
+		log_error(LOG_START_FAILED, "Could not read %s: %s.",
+			  config->upload.mime_types, log_errno(r));
 		return r;
 	}
 	r = http_new(agent->event, &settings, &agent->http);
@@ -449,7 +455,6 @@ static int on_grace_over(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info,
 		     void *userdata)
 {
-	const struct log_fields fields = { .kind = LOG_STOPPING };
 	struct agent *agent = userdata;
 	usec_t deadline = usec_add(clock_monotonic(), STOP_GRACE);
 
@@ -463,9 +468,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	if (agent->stopping)
 		return 0;
 	agent->stopping = true;
-	log_event(LOG_INFO, &fields, "Stopping on %s; files on their way: %zu.",
-		  strsignal((int)info->ssi_signo),
-		  uploader_stats(agent->uploader).moving);
+	log_info(LOG_STOPPING, "Stopping on %s; files on their way: %zu.",
+		 strsignal((int)info->ssi_signo), uploader_stats(agent->uploader).moving);
 	notify_stopping();
 	uploader_stop(agent->uploader);
 	return sd_event_add_time(agent->event, &agent->stop_source, CLOCK_MONO, deadline,
@@ -539,7 +543,7 @@ static int start(struct agent *agent)
 	if (r >= 0)
 		r = restore(agent);
 	if (r < 0)
-		log_error("Could not start: %s.", log_errno(r));
+		log_error(LOG_START_FAILED, "Could not start: %s.", log_errno(r));
 	return r;
 }
 
@@ -567,35 +571,32 @@ static void finish(struct agent *agent)
 
 static void log_started(const struct agent *agent)
 {
-	const struct log_fields fields = { .kind = LOG_STARTED };
 	const struct config *config = agent->config;
 
-	log_event(LOG_INFO, &fields,
-		  "asset-agent " VERSION ": %s %zu %s (%s%s) for %s, %" PRIu64
-		  " at once.",
-		  agent->mode == AGENT_DRAIN ? "draining" : "watching",
-		  config->spool_count, config->spool_count == 1 ? "spool" : "spools",
-		  config->spools[0].path, config->spool_count > 1 ? ", ..." : "",
-		  config->api.base_url, config->upload.max_concurrent);
+	log_info(LOG_STARTED,
+		 "asset-agent " VERSION ": %s %zu %s (%s%s) for %s, %" PRIu64 " at once.",
+		 agent->mode == AGENT_DRAIN ? "draining" : "watching",
+		 config->spool_count, config->spool_count == 1 ? "spool" : "spools",
+		 config->spools[0].path, config->spool_count > 1 ? ", ..." : "",
+		 config->api.base_url, config->upload.max_concurrent);
 }
 
 /* Returns whether everything that was to be done was done. */
 static bool log_stopped(const struct agent *agent, struct uploader_stats stats)
 {
-	const struct log_fields fields = { .kind = LOG_STOPPED };
 	bool drained = !agent->gave_up && !agent->stopping && !agent->spool_away &&
 		       stats.failed == 0 && stats.skipped == 0;
 
 	log_foot(NULL);
-	log_event(LOG_INFO, &fields,
-		  "%s; files uploaded: %" PRIu64 " (%" PRIu64
-		  " bytes), given up: %" PRIu64 ", %s%s.",
-		  agent->gave_up ? "Gave up waiting for the service" : "Stopped",
-		  stats.uploaded, stats.bytes, stats.failed,
-		  stats.waiting + stats.moving + stats.skipped > 0 ? "some still wait"
-								   : "none waits",
-		  stats.moving > 0 ? "; what was on its way goes on at the next start"
-				   : "");
+	log_info(LOG_STOPPED,
+		 "%s; files uploaded: %" PRIu64 " (%" PRIu64 " bytes), given up: %" PRIu64
+		 ", %s%s.",
+		 agent->gave_up ? "Gave up waiting for the service" : "Stopped",
+		 stats.uploaded, stats.bytes, stats.failed,
+		 stats.waiting + stats.moving + stats.skipped > 0 ? "some still wait"
+								  : "none waits",
+		 stats.moving > 0 ? "; what was on its way goes on at the next start"
+				  : "");
 	return !agent->broken && (agent->mode == AGENT_RUN || drained);
 }
 
@@ -611,7 +612,8 @@ int agent_run(const struct config *config, enum agent_mode mode)
 		on_status(NULL, 0, &agent);
 		r = sd_event_loop(agent.event);
 		if (r < 0)
-			log_error("The event loop broke down: %s.", log_errno(r));
+			log_error(LOG_LOOP_BROKE, "The event loop broke down: %s.",
+				  log_errno(r));
 		stats = uploader_stats(agent.uploader);
 		if (!log_stopped(&agent, stats))
 			r = -EIO;

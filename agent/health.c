@@ -200,14 +200,13 @@ static void say_gone(const struct health_service *service, enum health_part part
 	char span[CLOCK_STRING_MAX];
 	usec_t wait = MAX(usec_sub(service->breaker.next_probe, now), 1U);
 	const struct log_fields fields = {
-		.kind = parts[part].gone_kind,
 		.stage = stages[part],
 		.http_status = failure->http_status,
 		.error_code = failure->error_code,
 		.retry = wait,
 	};
 
-	log_event(LOG_WARNING, &fields,
+	log_event(LOG_WARNING, parts[part].gone_kind, &fields,
 		  "%s (%s): %s. Files waiting: %zu, none is lost; next try in %s.",
 		  parts[part].gone, service->name, failure->why, failure->waiting,
 		  clock_format_span(span, wait));
@@ -235,16 +234,16 @@ void health_works(struct health *health, unsigned index, health_probes *probes,
 {
 	struct health_service *service = &health->services[index];
 	enum health_part part = part_of(index);
-	const struct log_fields fields = { .kind = parts[part].back_kind,
-					   .stage = stages[part] };
+	const struct log_fields fields = { .stage = stages[part] };
 	usec_t since = service->breaker.since;
 	char span[CLOCK_STRING_MAX];
 
 	if (breaker_succeeded(&service->breaker, take_probe(probes, index)) !=
 	    BREAKER_CLOSED_AGAIN)
 		return;
-	log_event(LOG_NOTICE, &fields, "%s (%s) after %s; files waiting: %zu.",
-		  parts[part].back, service->name,
+	log_event(LOG_NOTICE, parts[part].back_kind, &fields,
+		  "%s (%s) after %s; files waiting: %zu.", parts[part].back,
+		  service->name,
 		  clock_format_span(span, usec_sub(clock_monotonic(), since)), waiting);
 }
 

@@ -36,6 +36,17 @@ static const char *const message_ids[LOG_KINDS] = {
 	[LOG_SHORTAGE] = "a67a209377544f6bbcfd2abbb763c6fc",
 	[LOG_SPOOL_HELD] = "28096757d7434f099ec0480bcd803d9f",
 	[LOG_SPOOL_FREE] = "5261bed04f50490db588271d5aa61c8f",
+	[LOG_START_FAILED] = "40f4dfb421c34a2b85c0d59480c1ed04",
+	[LOG_ALREADY_RUNNING] = "613270f7dcbe4f5a88961a76c56610b5",
+	[LOG_LEDGER_LOCKED] = "f26ce2f1cf1343f6abc4050c5b4d6870",
+	[LOG_LEDGER_NEWER] = "8478abbd33b74487a33e8e21ec727fb8",
+	[LOG_LEDGER_BROKEN] = "913c70a7d1174b209954ca89b040713c",
+	[LOG_UNFINISHED_AWAY] = "0dbcafbbe81a43cc9d532f8ec6b0b8ba",
+	[LOG_LOOP_BROKE] = "5c76f5ee9d7e47e5aa66ac1020af703f",
+	[LOG_PASSED_OVER] = "7da8020473214a79b56a948cc401e6c2",
+	[LOG_LINES_LOST] = "2ba53a80595e4ede868d2d1999cc16e2",
+	[LOG_DIRECTORY_UNWRITABLE] = "373c74027cbc4b80b284fbeb7ee1fc98",
+	[LOG_DIRECTORY_UNREADABLE] = "a172af360214408db9c982d83f437b49",
 };
 
 enum { FIELDS_MAX = 16, NUMBER_MAX = 24 };
@@ -80,7 +91,6 @@ static void add_number(struct field_list *list, const char *name, bool applies,
 
 static void add_fields(struct field_list *list, const struct log_fields *f)
 {
-	add_string(list, "MESSAGE_ID", message_ids[f->kind]);
 	add_string(list, "ASSET_ID", f->asset_id);
 	add_string(list, "ASSET_FILE", f->file);
 	add_string(list, "ASSET_SPOOL", f->spool);
@@ -95,14 +105,16 @@ static void add_fields(struct field_list *list, const struct log_fields *f)
 	add_number(list, "ASSET_RETRY_USEC", f->retry > 0, f->retry);
 }
 
-static int send_to_journal(int level, const struct log_fields *fields,
-			   const char *message)
+/* @message_id and @fields may be NULL. */
+static int send_to_journal(int level, const char *message_id,
+			   const struct log_fields *fields, const char *message)
 {
 	_cleanup_(field_list_done) struct field_list list = {};
 
 	add_string(&list, "MESSAGE", message);
 	add_number(&list, "PRIORITY", true, (uint64_t)level);
 	add_string(&list, "SYSLOG_IDENTIFIER", "asset-agent");
+	add_string(&list, "MESSAGE_ID", message_id);
 	if (fields)
 		add_fields(&list, fields);
 	return journal_send(list.items, (int)list.count);
@@ -146,19 +158,21 @@ static void to_stderr_at_once(int level, const char *message)
 		lost++;
 }
 
-static void to_journal(int level, const struct log_fields *fields, const char *message)
+static void to_journal(int level, const char *message_id, const struct log_fields *fields,
+		       const char *message)
 {
 	char line[2 * NUMBER_MAX + 64];
 
-	if (send_to_journal(level, fields, message) < 0) {
+	if (send_to_journal(level, message_id, fields, message) < 0) {
 		to_stderr_at_once(level, message);
 		return;
 	}
 	if (lost == 0)
 		return;
-	snprintf(line, sizeof(line), "Lines that the journal did not take: %" PRIu64 ".",
+	snprintf(line, sizeof(line),
+		 "Lines that the journal did not take, and nobody will see: %" PRIu64 ".",
 		 lost);
-	if (send_to_journal(LOG_WARNING, NULL, line) == 0)
+	if (send_to_journal(LOG_WARNING, message_ids[LOG_LINES_LOST], NULL, line) == 0)
 		lost = 0;
 }
 
@@ -195,28 +209,51 @@ bool log_enabled(int level)
 	return level <= max_level;
 }
 
-void log_event(int level, const struct log_fields *fields, const char *format, ...)
+_printf_(4, 0) static void write_line(int level, const char *message_id,
+				      const struct log_fields *fields, const char *format,
+				      va_list args)
 {
 	_cleanup_free_ char *raw = NULL, *message = NULL;
 	int saved = errno, length;
-	va_list args;
 
 	if (!log_enabled(level))
 		return;
-	va_start(args, format);
 	length = vasprintf(&raw, format, args);
-	va_end(args);
 	if (length < 0) {
 		raw = NULL;
 		to_stderr(level, "Out of memory while writing a log line.");
 	} else {
 		message = text_escape(raw, (size_t)length);
 		if (target == LOG_TO_JOURNAL)
-			to_journal(level, fields, message ? message : format);
+			to_journal(level, message_id, fields, message ? message : format);
 		else
 			to_stderr(level, message ? message : format);
 	}
 	errno = saved;
+}
+
+void log_event(int level, enum log_kind kind, const struct log_fields *fields,
+	       const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	write_line(level, log_message_id(kind), fields, format, args);
+	va_end(args);
+}
+
+void log_detail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	write_line(LOG_DEBUG, NULL, NULL, format, args);
+	va_end(args);
+}
+
+const char *log_message_id(enum log_kind kind)
+{
+	return message_ids[kind];
 }
 
 const char *log_errno(int error)

@@ -4,9 +4,10 @@
  * Log: one line an event, to the journal with its fields, else to standard error in the
  * same words.
  *
- * Each kind of event has a fixed MESSAGE_ID. Only policy logs above debug, and one
- * failure is logged once, by whoever decides what happens next. Messages are escaped
- * here; what goes in as a field reaches the journal unchanged.
+ * Each kind of event has a fixed MESSAGE_ID, and an entry in systemd/asset-agent.catalog
+ * that says what to do: no line above debug can be written without its kind. Only policy
+ * logs above debug, and one failure is logged once, by whoever decides what happens next.
+ * Messages are escaped here; what goes in as a field reaches the journal unchanged.
  */
 
 #include <stdbool.h>
@@ -17,7 +18,6 @@
 #include "macro.h"
 
 enum log_kind {
-	LOG_PLAIN, /* without a MESSAGE_ID */
 	LOG_STARTED,
 	LOG_STOPPING,
 	LOG_STOPPED,
@@ -37,12 +37,22 @@ enum log_kind {
 	LOG_SHORTAGE,
 	LOG_SPOOL_HELD,
 	LOG_SPOOL_FREE,
+	LOG_START_FAILED,
+	LOG_ALREADY_RUNNING,
+	LOG_LEDGER_LOCKED,
+	LOG_LEDGER_NEWER,
+	LOG_LEDGER_BROKEN,
+	LOG_UNFINISHED_AWAY,
+	LOG_LOOP_BROKE,
+	LOG_PASSED_OVER,
+	LOG_LINES_LOST,
+	LOG_DIRECTORY_UNWRITABLE,
+	LOG_DIRECTORY_UNREADABLE,
 	LOG_KINDS
 };
 
 /* What belongs to a line besides its words; zero means: does not apply. */
 struct log_fields {
-	enum log_kind kind;
 	const char *asset_id;
 	const char *file; /* whole path, any bytes */
 	const char *spool;
@@ -73,18 +83,24 @@ bool log_enabled(int level);
  * message are escaped. Never fails visibly, nor waits: a line that can't go to the
  * journal goes to standard error, and where that is full too, is counted, and the number
  * told when the journal is back. errno is kept. */
-void log_event(int level, const struct log_fields *fields, const char *format, ...)
-	_printf_(3, 4);
+void log_event(int level, enum log_kind kind, const struct log_fields *fields,
+	       const char *format, ...) _printf_(4, 5);
 
-#define log_error(...)	 log_event(LOG_ERR, NULL, __VA_ARGS__)
-#define log_warning(...) log_event(LOG_WARNING, NULL, __VA_ARGS__)
-#define log_notice(...)	 log_event(LOG_NOTICE, NULL, __VA_ARGS__)
-#define log_info(...)	 log_event(LOG_INFO, NULL, __VA_ARGS__)
+/* The same for those who read the code: without a kind, at LOG_DEBUG only. */
+void log_detail(const char *format, ...) _printf_(1, 2);
+
+#define log_error(kind, ...)   log_event(LOG_ERR, kind, NULL, __VA_ARGS__)
+#define log_warning(kind, ...) log_event(LOG_WARNING, kind, NULL, __VA_ARGS__)
+#define log_notice(kind, ...)  log_event(LOG_NOTICE, kind, NULL, __VA_ARGS__)
+#define log_info(kind, ...)    log_event(LOG_INFO, kind, NULL, __VA_ARGS__)
 #define log_debug(...) \
 	do { \
 		if (log_enabled(LOG_DEBUG)) \
-			log_event(LOG_DEBUG, NULL, __VA_ARGS__); \
+			log_detail(__VA_ARGS__); \
 	} while (0)
+
+/* The kind's MESSAGE_ID. */
+const char *log_message_id(enum log_kind kind);
 
 /* Shows @line at the foot of the terminal that standard error is, below all further log
  * lines, in place of what was shown before; NULL: nothing any more. It is copied. */

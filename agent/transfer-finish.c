@@ -7,13 +7,11 @@
 #include "random.h"
 #include "transfer-finish.h"
 
-static struct log_fields failure_fields(const struct transfer *t, enum log_kind kind,
-					const char *path)
+static struct log_fields failure_fields(const struct transfer *t, const char *path)
 {
 	const struct config_spool *spool = transfer_spool(t);
 
 	return (struct log_fields){
-		.kind = kind,
 		.file = path,
 		.spool = spool ? spool->name : NULL,
 		.stage = stage_name(t->stage),
@@ -55,7 +53,7 @@ static bool is_directorys_fault(const struct transfer *t)
 static void sidecar_failed(struct transfer *t, int error)
 {
 	_cleanup_free_ char *path = transfer_path(t);
-	struct log_fields fields = failure_fields(t, LOG_SIDECAR_FAILED, path);
+	struct log_fields fields = failure_fields(t, path);
 	char span[CLOCK_STRING_MAX];
 	usec_t wait;
 
@@ -72,7 +70,8 @@ static void sidecar_failed(struct transfer *t, int error)
 	fields.asset_id = t->id;
 	fields.retry = MAX(wait, 1U);
 	log_event(
-		t->sidecar_failures == 1 ? LOG_WARNING : LOG_DEBUG, &fields,
+		t->sidecar_failures == 1 ? LOG_WARNING : LOG_DEBUG, LOG_SIDECAR_FAILED,
+		&fields,
 		"Could not write the sidecar of %s: %s. Nothing is lost; next try in %s.",
 		path ? path : t->name, log_errno(error), clock_format_span(span, wait));
 	transfer_finish(t, TRANSFER_FAILED);
@@ -83,13 +82,13 @@ static void sidecar_failed(struct transfer *t, int error)
 static void log_given_up(const struct transfer *t)
 {
 	_cleanup_free_ char *path = transfer_path(t);
-	struct log_fields fields = failure_fields(t, LOG_GIVEN_UP, path);
+	struct log_fields fields = failure_fields(t, path);
 
 	fields.has_size = true;
 	fields.size = t->identity.size;
 
 	log_event(
-		LOG_ERR, &fields,
+		LOG_ERR, LOG_GIVEN_UP, &fields,
 		"Gave up %s after %u %s, at stage %s: %s%s%s. Delete %s" SIDECAR_ERROR_SUFFIX
 		" or change the file to try again.",
 		path ? path : t->name, t->attempts, t->attempts == 1 ? "try" : "tries",
@@ -140,11 +139,11 @@ static void log_retrying(const struct transfer *t, usec_t wait)
 {
 	_cleanup_free_ char *path = transfer_path(t);
 	char span[CLOCK_STRING_MAX];
-	struct log_fields fields = failure_fields(t, LOG_RETRYING, path);
+	struct log_fields fields = failure_fields(t, path);
 
 	fields.retry = MAX(wait, 1U);
 
-	log_event(LOG_INFO, &fields,
+	log_event(LOG_INFO, LOG_RETRYING, &fields,
 		  "Could not upload %s: %s; try %u of %" PRIu64 " in %s.",
 		  path ? path : t->name, transfer_error_text(t), t->attempts + 1,
 		  t->services->config->retry.max_attempts, clock_format_span(span, wait));
@@ -184,7 +183,6 @@ static void log_uploaded(const struct transfer *t)
 	char span[CLOCK_STRING_MAX];
 	usec_t duration = MAX(usec_sub(clock_monotonic(), t->started), 1U);
 	const struct log_fields fields = {
-		.kind = LOG_UPLOADED,
 		.asset_id = t->id,
 		.file = path,
 		.spool = spool ? spool->name : NULL,
@@ -196,7 +194,7 @@ static void log_uploaded(const struct transfer *t)
 		.duration = duration,
 	};
 
-	log_event(LOG_INFO, &fields,
+	log_event(LOG_INFO, LOG_UPLOADED, &fields,
 		  "Uploaded %s as asset %s: %" PRIu64 " bytes, %s, in %s.",
 		  path ? path : t->name, t->id, t->identity.size, t->content_type,
 		  clock_format_span(span, duration));

@@ -222,25 +222,24 @@ void transfer_record_failed(struct transfer *t, int error, const char *what)
 		transfer_disk_failed(t, error, what);
 }
 
-static struct log_fields held_fields(const struct transfer *t, enum log_kind kind)
+static struct log_fields held_fields(const struct transfer *t)
 {
 	const struct config_spool *spool = transfer_spool(t);
 
-	return (struct log_fields){ .kind = kind,
-				    .spool = spool ? spool->name : NULL,
+	return (struct log_fields){ .spool = spool ? spool->name : NULL,
 				    .stage = "spool" };
 }
 
 void transfer_hold(struct transfer *t, int error)
 {
-	const struct log_fields fields = held_fields(t, LOG_SPOOL_HELD);
+	const struct log_fields fields = held_fields(t);
 	const struct config_spool *spool = transfer_spool(t);
 	usec_t wait = spool ? spool->poll_interval : USEC_PER_MINUTE;
 	char span[CLOCK_STRING_MAX];
 
 	if (spool_directory_set_apart(t->directory, true))
 		log_event(
-			LOG_WARNING, &fields,
+			LOG_WARNING, LOG_SPOOL_HELD, &fields,
 			"No file can be moved from %s to DoneDirectory=%s: %s. The files "
 			"there wait; looking again every %s.",
 			spool_directory_path(t->directory),
@@ -256,10 +255,10 @@ void transfer_hold(struct transfer *t, int error)
 
 void transfer_release(struct transfer *t)
 {
-	const struct log_fields fields = held_fields(t, LOG_SPOOL_FREE);
+	const struct log_fields fields = held_fields(t);
 
 	if (spool_directory_set_apart(t->directory, false))
-		log_event(LOG_NOTICE, &fields,
+		log_event(LOG_NOTICE, LOG_SPOOL_FREE, &fields,
 			  "Files can be moved from %s again; they wait no longer.",
 			  spool_directory_path(t->directory));
 }

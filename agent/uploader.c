@@ -332,7 +332,8 @@ static void on_later(struct uploader *u, struct file *file)
 		file->transfer = NULL;
 	}
 	if (u->once && file->busy > 1) {
-		log_warning("Passed over %s/%s: it is still being written.",
+		log_warning(LOG_PASSED_OVER,
+			    "Passed over %s/%s: it is still being written.",
 			    spool_directory_path(file->directory), file->name);
 		u->stats.skipped++;
 		forget(u, file);
@@ -344,13 +345,13 @@ static void on_later(struct uploader *u, struct file *file)
 /* This machine has no memory or descriptors for so many: it goes on with fewer. */
 static void on_short(struct uploader *u, struct file *file)
 {
-	const struct log_fields fields = { .kind = LOG_SHORTAGE, .stage = "spool" };
+	const struct log_fields fields = { .stage = "spool" };
 	const struct transfer *t = file->transfer;
 
 	/* This one is among those that move. */
 	u->slots = MAX(u->schedule.counts[ITEM_MOVING], 2U) - 1;
 	if (u->slots_at == 0)
-		log_event(LOG_WARNING, &fields,
+		log_event(LOG_WARNING, LOG_SHORTAGE, &fields,
 			  "Files on their way at once: %zu instead of %" PRIu64
 			  ", until there is room for more: %s. None is lost.",
 			  u->slots, u->services->config->upload.max_concurrent,

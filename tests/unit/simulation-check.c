@@ -168,9 +168,10 @@ static void check_attempts(const char *name, unsigned attempts)
 			     name, attempts, most);
 }
 
-void __wrap_log_event(int level, const struct log_fields *fields, const char *format, ...)
-	_printf_(3, 4);
-void __wrap_log_event(int level, const struct log_fields *fields, const char *format, ...)
+void __wrap_log_event(int level, enum log_kind kind, const struct log_fields *fields,
+		      const char *format, ...) _printf_(4, 5);
+void __wrap_log_event(int level, enum log_kind kind, const struct log_fields *fields,
+		      const char *format, ...)
 {
 	const char *name = fields && fields->file ? strrchr(fields->file, '/') : NULL;
 	char text[1024];
@@ -186,14 +187,13 @@ void __wrap_log_event(int level, const struct log_fields *fields, const char *fo
 	if (!name || sim.dead)
 		return;
 	name++;
-	if (fields->kind == LOG_RETRYING || fields->kind == LOG_GIVEN_UP) {
+	if (kind == LOG_RETRYING || kind == LOG_GIVEN_UP) {
 		check.attempts++;
 		check_attempts(name, fields->attempt);
 	}
-	if (fields->kind == LOG_RETRYING &&
-	    fields->attempt >= sim.config.retry.max_attempts)
+	if (kind == LOG_RETRYING && fields->attempt >= sim.config.retry.max_attempts)
 		check_broken(ATTEMPTS_END, "%s: %u", name, fields->attempt);
-	if (fields->kind == LOG_GIVEN_UP && !sim_has_error_sidecar(name))
+	if (kind == LOG_GIVEN_UP && !sim_has_error_sidecar(name))
 		check_broken(ATTEMPTS_END, "%s has no error sidecar", name);
 }
 

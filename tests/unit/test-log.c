@@ -112,7 +112,7 @@ static void test_levels(void **state)
 			log_init(LOG_TO_STDERR, levels[i]);
 			assert_int_equal(log_enabled(levels[j]), written);
 			capture_begin(&c);
-			log_event(levels[j], NULL, "%s %d", "line", 7);
+			log_event(levels[j], LOG_STARTED, NULL, "%s %d", "line", 7);
 			assert_string_equal(capture_end(&c), written ? "line 7\n" : "");
 		}
 	assert_int_equal(journal.calls, 0);
@@ -125,10 +125,10 @@ static void test_the_short_forms(void **state)
 	(void)state;
 	log_init(LOG_TO_STDERR, LOG_DEBUG);
 	capture_begin(&c);
-	log_error("e%d", 1);
-	log_warning("w%d", 2);
-	log_notice("n%d", 3);
-	log_info("i%d", 4);
+	log_error(LOG_STARTED, "e%d", 1);
+	log_warning(LOG_STARTED, "w%d", 2);
+	log_notice(LOG_STARTED, "n%d", 3);
+	log_info(LOG_STARTED, "i%d", 4);
 	log_debug("d%d", 5);
 	assert_string_equal(capture_end(&c), "e1\nw2\nn3\ni4\nd5\n");
 }
@@ -162,7 +162,7 @@ static void test_escapes(void **state)
 		struct capture c;
 
 		capture_begin(&c);
-		log_event(LOG_INFO, NULL, "Uploaded %s.", HOSTILE[i].raw);
+		log_event(LOG_INFO, LOG_STARTED, NULL, "Uploaded %s.", HOSTILE[i].raw);
 		snprintf(expected, sizeof(expected), "Uploaded %s.\n",
 			 HOSTILE[i].escaped);
 		if (!streq(capture_end(&c), expected))
@@ -179,7 +179,7 @@ static void test_long_line_is_whole(void **state)
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	capture_begin(&c);
-	log_event(LOG_INFO, NULL, "%s.", name);
+	log_event(LOG_INFO, LOG_STARTED, NULL, "%s.", name);
 	snprintf(expected, sizeof(expected), "%s.\n", name);
 	assert_string_equal(capture_end(&c), expected);
 }
@@ -193,7 +193,7 @@ static void test_errno_is_kept(void **state)
 	capture_begin(&c);
 	close(STDERR_FILENO); /* the line itself fails */
 	errno = ENOTTY;
-	log_event(LOG_INFO, NULL, "into the void");
+	log_event(LOG_INFO, LOG_STARTED, NULL, "into the void");
 	kept = errno;
 	assert_string_equal(capture_end(&c), "");
 	assert_int_equal(kept, ENOTTY);
@@ -212,11 +212,11 @@ static void test_foot(void **state)
 
 	capture_begin(&c);
 	log_foot("1 of 2");
-	log_info("a line");
+	log_info(LOG_STARTED, "a line");
 	log_foot("2 of 2");
-	log_info("another");
+	log_info(LOG_STARTED, "another");
 	log_foot(NULL);
-	log_info("the last");
+	log_info(LOG_STARTED, "the last");
 	assert_string_equal(capture_end(&c),
 			    CLEAR "1 of 2" CLEAR "a line\n1 of 2" CLEAR "2 of 2" CLEAR
 				  "another\n2 of 2" CLEAR "the last\n");
@@ -231,7 +231,7 @@ static void test_foot_is_copied(void **state)
 	capture_begin(&c);
 	log_foot(line);
 	memcpy(line, "####", 4);
-	log_info("x");
+	log_info(LOG_STARTED, "x");
 	log_foot(NULL);
 	assert_string_equal(capture_end(&c), CLEAR "mine" CLEAR "x\nmine" CLEAR);
 }
@@ -265,8 +265,8 @@ static void test_prefix(void **state)
 		claim_stream(table[i].device_off, table[i].inode_off);
 		is = log_stderr_is_journal();
 		log_init(LOG_TO_STDERR, LOG_INFO);
-		log_info("one");
-		log_error("two");
+		log_info(LOG_STARTED, "one");
+		log_error(LOG_STARTED, "two");
 		assert_string_equal(capture_end(&c),
 				    table[i].is ? "<6>one\n<3>two\n" : "one\ntwo\n");
 		assert_int_equal(is, table[i].is);
@@ -290,7 +290,6 @@ static void test_no_such_stream(void **state)
 static void test_all_fields(void **state)
 {
 	static const struct log_fields fields = {
-		.kind = LOG_UPLOADED,
 		.asset_id = "12-ab",
 		.file = "/spool/a\nPRIORITY=0\x1B\xFF.jpg",
 		.spool = "photos",
@@ -325,7 +324,7 @@ static void test_all_fields(void **state)
 	(void)state;
 	log_init(LOG_TO_JOURNAL, LOG_INFO);
 	capture_begin(&c);
-	log_event(LOG_INFO, &fields, "Uploaded %s.", fields.file);
+	log_event(LOG_INFO, LOG_UPLOADED, &fields, "Uploaded %s.", fields.file);
 	assert_string_equal(capture_end(&c), "");
 	assert_int_equal(journal.calls, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
@@ -339,30 +338,45 @@ static void test_all_fields(void **state)
 
 static void test_absent_fields(void **state)
 {
-	static const struct log_fields none = { .kind = LOG_PLAIN },
-				       empty = { .has_size = true };
+	static const struct log_fields none = {}, empty = { .has_size = true };
 
 	(void)state;
 	log_init(LOG_TO_JOURNAL, LOG_INFO);
-	log_event(LOG_WARNING, NULL, "w");
-	assert_int_equal(journal.count, 3);
-	assert_string_equal(field("PRIORITY"), "4");
-	log_event(LOG_ERR, &none, "w");
-	assert_int_equal(journal.count, 3);
-	assert_string_equal(field("PRIORITY"), "3");
-	log_event(LOG_ERR, &empty, "an empty file has a size");
+	log_event(LOG_WARNING, LOG_STARTED, NULL, "w");
 	assert_int_equal(journal.count, 4);
+	assert_string_equal(field("PRIORITY"), "4");
+	log_event(LOG_ERR, LOG_STARTED, &none, "w");
+	assert_int_equal(journal.count, 4);
+	assert_string_equal(field("PRIORITY"), "3");
+	log_event(LOG_ERR, LOG_STARTED, &empty, "an empty file has a size");
+	assert_int_equal(journal.count, 5);
 	assert_string_equal(field("ASSET_SIZE"), "0");
+}
+
+/* It is for those who read the code. */
+static void test_only_details_have_no_message_id(void **state)
+{
+	(void)state;
+	log_init(LOG_TO_JOURNAL, LOG_INFO);
+	log_debug("too fine");
+	log_detail("too fine");
+	assert_int_equal(journal.calls, 0);
+	log_init(LOG_TO_JOURNAL, LOG_DEBUG);
+	log_debug("%s", "fine");
+	assert_string_equal(field("MESSAGE"), "fine");
+	assert_string_equal(field("PRIORITY"), "7");
+	assert_null(field("MESSAGE_ID"));
+	assert_int_equal(journal.count, 3);
 }
 
 static void test_level_of_the_journal(void **state)
 {
 	(void)state;
 	log_init(LOG_TO_JOURNAL, LOG_WARNING);
-	log_event(LOG_NOTICE, NULL, "too fine");
+	log_event(LOG_NOTICE, LOG_STARTED, NULL, "too fine");
 	log_debug("too fine");
 	assert_int_equal(journal.calls, 0);
-	log_event(LOG_WARNING, NULL, "coarse enough");
+	log_event(LOG_WARNING, LOG_STARTED, NULL, "coarse enough");
 	assert_int_equal(journal.calls, 1);
 }
 
@@ -374,13 +388,12 @@ static void test_falls_back(void **state)
 	log_init(LOG_TO_JOURNAL, LOG_INFO);
 	journal.answer = -ENOENT;
 	capture_begin(&c);
-	log_event(LOG_ERR, &(struct log_fields){ .kind = LOG_GIVEN_UP }, "Gave up %s.",
-		  "a\nb");
+	log_event(LOG_ERR, LOG_GIVEN_UP, NULL, "Gave up %s.", "a\nb");
 	assert_string_equal(capture_end(&c), "Gave up a\\nb.\n");
 	assert_int_equal(journal.calls, 1);
 	journal.answer = 0;
 	capture_begin(&c);
-	log_event(LOG_ERR, NULL, "The journal is back.");
+	log_event(LOG_ERR, LOG_STARTED, NULL, "The journal is back.");
 	assert_string_equal(capture_end(&c), "");
 	assert_int_equal(journal.calls, 2);
 }
@@ -397,14 +410,17 @@ static void test_lost_lines_are_counted(void **state)
 	log_init(LOG_TO_JOURNAL, LOG_INFO);
 	journal.answer = -EAGAIN;
 	assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
-	log_event(LOG_INFO, NULL, "One.");
-	log_event(LOG_INFO, NULL, "Two.");
+	log_event(LOG_INFO, LOG_STARTED, NULL, "One.");
+	log_event(LOG_INFO, LOG_STARTED, NULL, "Two.");
 	journal.answer = 0;
-	log_event(LOG_INFO, NULL, "Three.");
+	log_event(LOG_INFO, LOG_STARTED, NULL, "Three.");
 	assert_int_equal(dup2(stderr_before, STDERR_FILENO), STDERR_FILENO);
-	assert_string_equal(field("MESSAGE"), "Lines that the journal did not take: 2.");
+	assert_string_equal(
+		field("MESSAGE"),
+		"Lines that the journal did not take, and nobody will see: 2.");
+	assert_string_equal(field("MESSAGE_ID"), log_message_id(LOG_LINES_LOST));
 	assert_int_equal(journal.calls, 4);
-	log_event(LOG_INFO, NULL, "Four.");
+	log_event(LOG_INFO, LOG_STARTED, NULL, "Four.");
 	assert_string_equal(field("MESSAGE"), "Four.");
 	(void)close(stderr_before);
 	(void)close(pipes[0]);
@@ -417,15 +433,15 @@ static void test_message_ids(void **state)
 
 	(void)state;
 	log_init(LOG_TO_JOURNAL, LOG_INFO);
-	for (enum log_kind kind = LOG_PLAIN + 1; kind < LOG_KINDS; kind++) {
-		log_event(LOG_INFO, &(struct log_fields){ .kind = kind }, "x");
+	for (enum log_kind kind = 0; kind < LOG_KINDS; kind++) {
+		log_event(LOG_INFO, kind, NULL, "x");
 		assert_non_null(field("MESSAGE_ID"));
 		assert_int_equal(strlen(field("MESSAGE_ID")), 32);
 		memcpy(ids[kind], field("MESSAGE_ID"), 32);
 		for (const char *p = ids[kind]; *p; p++)
 			assert_true(isdigit((unsigned char)*p) ||
 				    (*p >= 'a' && *p <= 'f'));
-		for (enum log_kind other = LOG_PLAIN + 1; other < kind; other++)
+		for (enum log_kind other = 0; other < kind; other++)
 			assert_string_not_equal(ids[kind], ids[other]);
 	}
 }
@@ -463,6 +479,7 @@ int main(void)
 		TEST(test_no_such_stream),
 		TEST(test_all_fields),
 		TEST(test_absent_fields),
+		TEST(test_only_details_have_no_message_id),
 		TEST(test_level_of_the_journal),
 		TEST(test_falls_back),
 		TEST(test_message_ids),
