@@ -22,7 +22,7 @@ PACKAGES   := libcurl json-c libsystemd sqlite3
 LAYER_0 := macro clock random strv text journal log fs parse ini json plain address place
 LAYER_1 := backoff bucket throttle breaker verdict item schedule once
 LAYER_2 := config-value config-url config-key config-set config-check config mime asset-api oauth \
-           content-url sidecar ledger-db ledger-thread ledger
+           content-url sidecar snapshot ledger-db ledger-thread ledger
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
            spool-tree spool http notify
 LAYER_4 := spool-news health token transfer-state transfer-finish transfer-send transfer-ask \
