@@ -156,10 +156,15 @@ static const struct list {
 	  SNAPSHOT_RETRIES_MAX, MEMBERS_OF(RETRY) },
 };
 
-/* Where @field lies in @base; its type is what the table says. */
-static void *at(const void *base, size_t offset)
+/* Where a member lies in @base; its type is what the table says. */
+static const void *look_at(const void *base, size_t offset)
 {
-	return (char *)(uintptr_t)base + offset;
+	return (const char *)base + offset;
+}
+
+static void *at(void *base, size_t offset)
+{
+	return (char *)base + offset;
 }
 
 /* By memcpy(), as the pointers are of different types. */
@@ -167,7 +172,7 @@ static char *items_of(const struct snapshot *snapshot, const struct list *list)
 {
 	char *items;
 
-	memcpy(&items, at(snapshot, list->items), sizeof(items));
+	memcpy(&items, look_at(snapshot, list->items), sizeof(items));
 	return items;
 }
 
@@ -180,7 +185,7 @@ static void set_items(struct snapshot *snapshot, const struct list *list, char *
 
 static size_t count_of(const struct snapshot *snapshot, const struct list *list)
 {
-	return *(const size_t *)at(snapshot, list->count);
+	return *(const size_t *)look_at(snapshot, list->count);
 }
 
 /* ---- its life ---- */
@@ -263,7 +268,7 @@ static int add_members(struct json_object *object, const struct member *members,
 	int r = 0;
 
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = add_member(object, &members[i], at(base, members[i].offset));
+		r = add_member(object, &members[i], look_at(base, members[i].offset));
 	return r;
 }
 
