@@ -19,8 +19,9 @@ PACKAGES   := libcurl json-c libsystemd sqlite3
 
 # The modules, bottom layer first: a file includes its own layer and those below, and
 # `make layers` fails where one does not.
-LAYER_0 := macro clock random strv text journal log fs parse ini json plain address place
-LAYER_1 := backoff bucket throttle breaker verdict item schedule once
+LAYER_0 := macro clock random strv text journal log fs parse ini json plain address place \
+           size
+LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress
 LAYER_2 := config-value config-url config-key config-set config-check config mime asset-api oauth \
            content-url sidecar snapshot ledger-db ledger-thread ledger
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \

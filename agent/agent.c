@@ -8,6 +8,7 @@
 #include "log.h"
 #include "macro.h"
 #include "notify.h"
+#include "progress.h"
 #include "spool-news.h"
 #include "uploader.h"
 
@@ -35,7 +36,9 @@ struct agent {
 	size_t orphan_count;
 	sd_event_source *status_source, *stop_source;
 	bool status_armed, stopping, gave_up, broken;
-	bool told_ready; /* the service manager knows */
+	bool told_ready;   /* the service manager knows */
+	uint64_t no_place; /* files that can't be uploaded as they are */
+	struct progress progress;
 };
 
 /* ---- what people see ---- */
@@ -78,17 +81,54 @@ static bool shows_foot(const struct agent *agent)
 	return agent->mode == AGENT_DRAIN && isatty(STDERR_FILENO);
 }
 
+static struct progress_counts progress_of(const struct agent *agent)
+{
+	struct uploader_stats stats = uploader_stats(agent->uploader);
+
+	return (struct progress_counts){
+		.uploaded = stats.uploaded,
+		.bytes = stats.bytes,
+		.sent = stats.sent,
+		.given_up = stats.failed,
+		.passed_over = stats.skipped + agent->no_place,
+		.left = stats.moving + stats.waiting,
+		.more = stats.more,
+	};
+}
+
+/* What is away, in words, or NULL. */
+static char *trouble_text(const struct agent *agent)
+{
+	const struct health_service *away = health_away(&agent->health);
+	char *text;
+
+	if (!away || asprintf(&text, "%s can't be reached", away->name) < 0)
+		return NULL;
+	return text;
+}
+
+static void show_foot(struct agent *agent)
+{
+	struct progress_counts counts = progress_of(agent);
+	_cleanup_free_ char *trouble = trouble_text(agent), *line = NULL;
+
+	progress_note(&agent->progress, counts.bytes + counts.sent, clock_monotonic());
+	line = progress_line(&agent->progress, &counts, trouble);
+	if (line)
+		log_foot(line);
+}
+
 /* 0, or -EAGAIN: it did not get through. */
 static int show_status(struct agent *agent)
 {
 	_cleanup_free_ char *text = status_text(agent);
 
+	if (shows_foot(agent))
+		show_foot(agent);
 	if (!agent->told_ready)
 		agent->told_ready = notify_ready() == 0;
 	if (!text || !agent->told_ready)
 		return -EAGAIN;
-	if (shows_foot(agent))
-		log_foot(text);
 	return notify_status("%s", text);
 }
 
@@ -211,9 +251,12 @@ static bool on_candidate(void *userdata, struct spool_directory *directory,
 }
 
 static void on_not_a_file(void *userdata, struct spool_directory *directory,
-			  const char *name, const char *why)
+			  const char *name, const char *why, bool file)
 {
-	(void)userdata;
+	struct agent *agent = userdata;
+
+	if (file)
+		agent->no_place++;
 	spool_news_tell_not_a_file(directory, name, why);
 }
 
@@ -581,31 +624,43 @@ static void log_started(const struct agent *agent)
 		 config->api.base_url, config->upload.max_concurrent);
 }
 
-/* Returns whether everything that was to be done was done. */
-static bool log_stopped(const struct agent *agent, struct uploader_stats stats)
+/* Why some are left, or NULL: there is no more to say. The caller frees it. */
+static char *why_left(const struct agent *agent, const struct progress_counts *counts)
 {
-	bool drained = !agent->gave_up && !agent->stopping && !agent->spool_away &&
-		       stats.failed == 0 && stats.skipped == 0;
+	if (agent->gave_up)
+		return trouble_text(agent);
+	if (agent->stopping && counts->left > 0)
+		return strdup("they go on at the next start");
+	if (agent->spool_away)
+		return strdup("a directory of theirs can't be used");
+	return NULL;
+}
 
+/* Returns whether everything that was to be done was done. */
+static bool log_stopped(const struct agent *agent)
+{
+	struct progress_counts counts = progress_of(agent);
+	_cleanup_free_ char *why = why_left(agent, &counts), *summary = NULL;
+	bool drained = !agent->gave_up && !agent->stopping && !agent->spool_away &&
+		       counts.given_up == 0 && counts.passed_over == 0;
+
+	counts.more |= agent->spool_away;
+	summary = progress_summary(&agent->progress, &counts, why, clock_monotonic());
 	log_foot(NULL);
-	log_info(LOG_STOPPED,
-		 "%s; files uploaded: %" PRIu64 " (%" PRIu64 " bytes), given up: %" PRIu64
-		 ", %s%s.",
-		 agent->gave_up ? "Gave up waiting for the service" : "Stopped",
-		 stats.uploaded, stats.bytes, stats.failed,
-		 stats.waiting + stats.moving + stats.skipped > 0 ? "some still wait"
-								  : "none waits",
-		 stats.moving > 0 ? "; what was on its way goes on at the next start"
-				  : "");
+	log_info(LOG_STOPPED, "%s. %s",
+		 agent->gave_up ? "Gave up waiting for the service"
+		 : agent->mode == AGENT_RUN || agent->stopping ? "Stopped"
+							       : "Done",
+		 summary ? summary : "");
 	return !agent->broken && (agent->mode == AGENT_RUN || drained);
 }
 
 int agent_run(const struct config *config, enum agent_mode mode)
 {
 	struct agent agent = { .config = config, .mode = mode };
-	struct uploader_stats stats = {};
 	int r;
 
+	progress_init(&agent.progress, clock_monotonic());
 	r = start(&agent);
 	if (r >= 0) {
 		log_started(&agent);
@@ -614,8 +669,7 @@ int agent_run(const struct config *config, enum agent_mode mode)
 		if (r < 0)
 			log_error(LOG_LOOP_BROKE, "The event loop broke down: %s.",
 				  log_errno(r));
-		stats = uploader_stats(agent.uploader);
-		if (!log_stopped(&agent, stats))
+		if (!log_stopped(&agent))
 			r = -EIO;
 	}
 	finish(&agent);

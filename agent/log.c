@@ -1,10 +1,12 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "journal.h"
 #include "log.h"
+#include "plain.h"
 #include "text.h"
 
 #define CLEAR_LINE "\r\x1B[K" /* ECMA-48: erase in line */
@@ -176,12 +178,25 @@ static void to_journal(int level, const char *message_id, const struct log_field
 		lost = 0;
 }
 
+/* A line that the terminal wraps could not be erased. */
+static void cut_to_terminal(char *line)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
+		plain_cut(line, size.ws_col - 1U);
+}
+
 void log_foot(const char *line)
 {
-	if (foot || line)
-		write_parts(CLEAR_LINE, line ? line : "", "", "");
+	char *copy = line ? strdup(line) : NULL;
+
+	if (copy)
+		cut_to_terminal(copy);
+	if (foot || copy)
+		write_parts(CLEAR_LINE, copy ? copy : "", "", "");
 	free(foot);
-	foot = line ? strdup(line) : NULL;
+	foot = copy;
 }
 
 void log_init(enum log_target to, int level)

@@ -103,7 +103,8 @@ void log_detail(const char *format, ...) _printf_(1, 2);
 const char *log_message_id(enum log_kind kind);
 
 /* Shows @line at the foot of the terminal that standard error is, below all further log
- * lines, in place of what was shown before; NULL: nothing any more. It is copied. */
+ * lines, in place of what was shown before, cut to its width; NULL: nothing any more. It
+ * is copied, and valid UTF-8 without control characters. */
 void log_foot(const char *line);
 
 /* The words for -@error (a negative errno). */

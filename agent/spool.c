@@ -126,16 +126,17 @@ static uint64_t fingerprint(const struct stat *st)
 
 /* Once for the thing that @st describes. */
 static void warn(struct spool *spool, struct spool_directory *directory, const char *name,
-		 const struct stat *st, const char *why)
+		 const struct stat *st, const char *why, bool file)
 {
 	if (once_is_new(&spool->warned, fingerprint(st)))
-		spool->ops->not_a_file(spool->userdata, directory, name, why);
+		spool->ops->not_a_file(spool->userdata, directory, name, why, file);
 }
 
 static void on_alien(void *userdata, struct spool_directory *directory, const char *name,
 		     const struct stat *st)
 {
-	warn(userdata, directory, name, st, spool_entry_why_alien(st));
+	warn(userdata, directory, name, st, spool_entry_why_alien(st),
+	     S_ISREG(st->st_mode));
 }
 
 static void warn_of_long_name(struct spool_directory *directory, const char *name)
@@ -160,7 +161,7 @@ void spool_warn_no_place(struct spool_directory *directory, const char *name,
 {
 	if (directory->spool)
 		warn(directory->spool, directory, name, st,
-		     "a file whose sidecar has no place: a directory has its name");
+		     "a file whose sidecar has no place: a directory has its name", true);
 }
 
 int spool_directory_may_write(struct spool_directory *directory, int fd)

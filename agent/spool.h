@@ -41,9 +41,10 @@ struct spool_ops {
 	 * now. False: no room, and spool_resume() will be called when there is. */
 	bool (*candidate)(void *userdata, struct spool_directory *directory,
 			  const char *name, usec_t at, bool event);
-	/* @name is no regular file and can't be uploaded; told once. @why is a phrase. */
+	/* @name can't be uploaded, for it is no regular file, or (@file) is one, but its
+	 * sidecar has no place; told once. @why is a phrase. */
 	void (*not_a_file)(void *userdata, struct spool_directory *directory,
-			   const char *name, const char *why);
+			   const char *name, const char *why, bool file);
 	/* @directory is NULL but for SPOOL_DIRECTORY_... */
 	void (*news)(void *userdata, struct spool *spool,
 		     struct spool_directory *directory, enum spool_news news, int error);

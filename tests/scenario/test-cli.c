@@ -151,6 +151,125 @@ static void drain_ends_though_the_service_is_away(void **state)
 	world_stop(w);
 }
 
+static void drain_fails_for_a_file_whose_sidecar_has_no_place(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &only_the_world);
+	world_drop(w, "homeless.txt", "its sidecar has no place");
+	world_mkdir(w, "homeless.txt.asset.json");
+	world_drop(w, "other.txt", "has one");
+	assert_int_equal(world_run(w, "drain", NULL), 1);
+	world_assert_uploaded(w, "other.txt");
+	assert_int_equal(world_count_log(w, "homeless.txt: it is a file whose sidecar"),
+			 1);
+	assert_int_equal(world_count_log(w, "Uploaded 1 file, 7 bytes in "), 1);
+	assert_int_equal(world_count_log(w, "; passed over 1; none is left waiting."), 1);
+	world_stop(w);
+}
+
+static void drain_fails_for_a_file_whose_name_is_too_long(void **state)
+{
+	struct world *w = *state;
+	char name[251];
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	world_start(w, &only_the_world);
+	world_drop(w, name, "no sidecar can have its name");
+	assert_int_equal(world_run(w, "drain", NULL), 1);
+	assert_int_equal(world_count_log(w, "; passed over 1; none is left waiting."), 1);
+	world_stop(w);
+}
+
+static void drain_passes_by_what_is_no_file(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *path = NULL;
+
+	world_start(w, &only_the_world);
+	path = world_path(w, "link.txt");
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(world_run(w, "drain", NULL), 0);
+	assert_int_equal(world_count_log(w, "link.txt: it is a symbolic link"), 1);
+	world_stop(w);
+}
+
+static void drain_sums_up_what_became_of_all(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &only_the_world);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_CREATE,
+						   .times = 1,
+						   .action = FAULT_ANSWER,
+						   .status = 422 });
+	world_drop_many(w, 4);
+	assert_int_equal(world_run(w, "drain", NULL), 1);
+	assert_int_equal(world_count_log(w, "Done. Uploaded 3 files, "), 1);
+	assert_int_equal(world_count_log(w, "/s; given up 1; none is left waiting."), 1);
+	world_stop(w);
+}
+
+/* Whether the terminal showed @text at its foot: on a line begun anew. */
+static bool showed_at_foot(const char *screen, const char *text)
+{
+	const char *at = screen;
+
+	while ((at = strstr(at, "\r\x1B[K"))) {
+		size_t length = strcspn(at += STRLEN("\r\x1B[K"), "\r\n");
+		const char *found = strstr(at, text);
+
+		if (found && found < at + length)
+			return true;
+	}
+	return false;
+}
+
+static void drain_shows_its_progress_on_a_terminal(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *screen = NULL;
+
+	world_start(w, &only_the_world);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+						   .action = FAULT_CONTINUE,
+						   .delay = 300 * USEC_PER_MSEC });
+	world_drop_many(w, 40);
+	assert_int_equal(world_run_on_terminal(w, 100, "drain", NULL), 0);
+	screen = world_output(w);
+	assert_true(showed_at_foot(screen, " of 40 files, "));
+	assert_true(showed_at_foot(screen, "/s"));
+	/* The last word stands alone. */
+	assert_non_null(strstr(screen, "\r\x1B[KDone. Uploaded 40 files, "));
+	assert_non_null(strstr(screen, "; none is left waiting.\r\n"));
+	world_stop(w);
+}
+
+static void the_foot_of_a_drain_names_what_is_away_and_fits(void **state)
+{
+	static const struct world_options options = {
+		.no_agent = true,
+		.retry = "InitialDelay=200ms\nMaxDelay=200ms\nMaxAttempts=5\n",
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *screen = NULL;
+
+	world_start(w, &options);
+	service_unlisten(w->service);
+	world_drop(w, "waits.txt", "waits");
+	assert_int_equal(world_run_on_terminal(w, 120, "drain", NULL), 1);
+	screen = world_output(w);
+	assert_true(showed_at_foot(screen, "0 of 1 files, 0 bytes"));
+	assert_true(showed_at_foot(screen, " can't be reached"));
+	free(screen);
+	assert_int_equal(world_run_on_terminal(w, 16, "drain", NULL), 1);
+	screen = world_output(w);
+	assert_true(showed_at_foot(screen, "0 of 1 files, 0"));
+	assert_false(showed_at_foot(screen, "0 of 1 files, 0 "));
+	world_stop(w);
+}
+
 static void drain_of_an_empty_spool_is_done_at_once(void **state)
 {
 	struct world *w = *state;
@@ -212,6 +331,12 @@ int main(void)
 		scenario(drop_ins_add_to_the_configuration_and_win),
 		scenario(drain_passes_over_what_is_being_written_and_says_so),
 		scenario(drain_ends_though_the_service_is_away),
+		scenario(drain_fails_for_a_file_whose_sidecar_has_no_place),
+		scenario(drain_fails_for_a_file_whose_name_is_too_long),
+		scenario(drain_passes_by_what_is_no_file),
+		scenario(drain_sums_up_what_became_of_all),
+		scenario(drain_shows_its_progress_on_a_terminal),
+		scenario(the_foot_of_a_drain_names_what_is_away_and_fits),
 		scenario(drain_of_an_empty_spool_is_done_at_once),
 		scenario(a_configured_type_method_and_header_are_sent),
 		scenario(no_more_than_max_concurrent_are_on_their_way),

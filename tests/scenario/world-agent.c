@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pty.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/inotify.h>
@@ -170,17 +171,21 @@ static _Noreturn void become(struct world *w, char **arguments, int output, int 
 	_exit(127);
 }
 
-static pid_t spawn(struct world *w, const struct strv *tail, int *ret_pidfd)
+static int open_output(const struct world *w)
+{
+	int fd = open(w->output, O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static pid_t spawn_with(struct world *w, const struct strv *tail, int output, int log,
+			int *ret_pidfd)
 {
 	_cleanup_(strv_done) struct strv command = { 0 };
-	_cleanup_close_ int log = open(w->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
-				       0600);
-	_cleanup_close_ int output = open(w->output,
-					  O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC, 0600);
 	char *arguments[ARGUMENTS_MAX] = { 0 };
 	pid_t parent = getpid(), pid;
 
-	assert_true(log >= 0 && output >= 0);
 	make_command(w, &command, tail);
 	for (size_t i = 0; i < command.count; i++)
 		arguments[i] = command.items[i];
@@ -191,6 +196,16 @@ static pid_t spawn(struct world *w, const struct strv *tail, int *ret_pidfd)
 	*ret_pidfd = pidfd_open(pid, 0);
 	assert_true(*ret_pidfd >= 0);
 	return pid;
+}
+
+static pid_t spawn(struct world *w, const struct strv *tail, int *ret_pidfd)
+{
+	_cleanup_close_ int output = open_output(w);
+	_cleanup_close_ int log = open(w->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
+				       0600);
+
+	assert_true(log >= 0);
+	return spawn_with(w, tail, output, log, ret_pidfd);
 }
 
 void world_launch(struct world *w)
@@ -222,6 +237,53 @@ static int wait_for(pid_t pid, int pidfd, usec_t timeout)
 	return status;
 }
 
+static void take_words(struct strv *ret, const char *command, va_list arguments)
+{
+	for (const char *word = command; word; word = va_arg(arguments, const char *))
+		assert_int_equal(strv_push(ret, word), 0);
+}
+
+/* What comes through @master goes to the output, until the other end is closed. */
+static void copy_terminal(struct world *w, int master)
+{
+	usec_t deadline = usec_add(clock_monotonic(), world_patience());
+	_cleanup_close_ int output = open_output(w);
+	char bytes[4096];
+	ssize_t n = 1;
+
+	while (n > 0) {
+		struct pollfd polled = { .fd = master, .events = POLLIN };
+		usec_t left = usec_sub(deadline, clock_monotonic());
+
+		if (poll(&polled, 1, (int)(left / USEC_PER_MSEC)) != 1)
+			return;
+		n = read(master, bytes, sizeof(bytes));
+		if (n > 0)
+			assert_int_equal(write(output, bytes, (size_t)n), n);
+	}
+}
+
+int world_run_on_terminal(struct world *w, unsigned short columns, const char *command,
+			  ...)
+{
+	const struct winsize size = { .ws_row = 24, .ws_col = columns };
+	_cleanup_(strv_done) struct strv tail = { 0 };
+	_cleanup_close_ int master = -1, slave = -1, pidfd = -1;
+	va_list arguments;
+	pid_t pid;
+
+	va_start(arguments, command);
+	take_words(&tail, command, arguments);
+	va_end(arguments);
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, &size), 0);
+	assert_int_equal(fcntl(master, F_SETFD, FD_CLOEXEC), 0);
+	assert_int_equal(fcntl(slave, F_SETFD, FD_CLOEXEC), 0);
+	pid = spawn_with(w, &tail, slave, slave, &pidfd);
+	slave = close_fd(slave);
+	copy_terminal(w, master);
+	return exit_status(wait_for(pid, pidfd, world_patience()));
+}
+
 int world_run(struct world *w, const char *command, ...)
 {
 	_cleanup_(strv_done) struct strv tail = { 0 };
@@ -230,8 +292,7 @@ int world_run(struct world *w, const char *command, ...)
 	pid_t pid;
 
 	va_start(arguments, command);
-	for (const char *word = command; word; word = va_arg(arguments, const char *))
-		assert_int_equal(strv_push(&tail, word), 0);
+	take_words(&tail, command, arguments);
 	va_end(arguments);
 	pid = spawn(w, &tail, &pidfd);
 	return exit_status(wait_for(pid, pidfd, world_patience()));

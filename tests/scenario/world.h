@@ -118,6 +118,10 @@ void world_restart(struct world *w);
  * the agent, until it ends. Returns the exit status as above. Its standard output is
  * world_output(). */
 int world_run(struct world *w, const char *command, ...) __attribute__((__sentinel__));
+/* The same on a terminal of so many columns, which is its output and its log; both are
+ * world_output(). */
+int world_run_on_terminal(struct world *w, unsigned short columns, const char *command,
+			  ...) __attribute__((__sentinel__));
 /* Standard output of the last world_run(). The caller frees it. */
 char *world_output(struct world *w);
 /* The most memory that the agent has held so far, in bytes (VmHWM). */
