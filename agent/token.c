@@ -5,7 +5,6 @@
 #include "log.h"
 #include "macro.h"
 #include "oauth.h"
-#include "text.h"
 #include "token.h"
 
 #define SECRET_MAX	((size_t)16 * 1024) /* bytes of a file with a secret or a token */
@@ -301,12 +300,6 @@ void token_refused(struct token *token, uint64_t serial)
 {
 	if (token->serial == serial)
 		forget(token);
-}
-
-void token_hide(const struct token *token, char *text)
-{
-	if (token->current.access_token)
-		text_hide(text, token->current.access_token);
 }
 
 const char *token_source(const struct token *token)

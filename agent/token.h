@@ -46,8 +46,5 @@ void token_leave(struct token *token, struct token_waiter *waiter);
  */
 void token_refused(struct token *token, uint64_t serial);
 
-/* Writes stars over what @text repeats of the token. */
-void token_hide(const struct token *token, char *text);
-
 /* Who gives the tokens, for messages. */
 const char *token_source(const struct token *token);

@@ -240,7 +240,9 @@ void transfer_ask(struct transfer *t)
 	if (!bearer)
 		return;
 	t->counted = false;
-	r = send_question(t, spool, bearer);
+	r = transfer_set_bearer(t, bearer);
+	if (r == 0)
+		r = send_question(t, spool, bearer);
 	if (r < 0)
 		transfer_short(t, r);
 }

@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "macro.h"
+#include "text.h"
 #include "transfer-state.h"
 
 /* When to look again while we are out of memory or descriptors. */
@@ -62,6 +63,13 @@ const char *transfer_error_text(const struct transfer *t)
 		       : "no reason was given";
 }
 
+int transfer_set_bearer(struct transfer *t, const char *bearer)
+{
+	if (t->bearer)
+		explicit_bzero(t->bearer, strlen(t->bearer));
+	return replace_string(&t->bearer, bearer);
+}
+
 void transfer_drop_grant(struct transfer *t)
 {
 	free(take_ptr(t->id));
@@ -110,6 +118,7 @@ void transfer_finish(struct transfer *t, enum transfer_end how)
 	struct transfer_services *services = t->services;
 
 	t->fd = close_fd(t->fd);
+	(void)transfer_set_bearer(t, NULL);
 	if (t->counted)
 		health_unasked(services->health);
 	t->counted = t->looking = false;
@@ -272,7 +281,8 @@ static void hide_secrets(const struct transfer *t, char *text)
 {
 	if (!text)
 		return;
-	token_hide(t->services->token, text);
+	if (t->bearer)
+		text_hide(text, t->bearer);
 	if (t->raw_url)
 		content_url_hide(t->raw_url, text);
 }

@@ -75,8 +75,7 @@ struct transfer {
 	/* The content that is sent. */
 	int fd;
 	struct fs_identity identity;
-	const char *content_type;
-	char *own_type; /* content_type, where it came from the ledger */
+	char *content_type; /* NULL: not known yet */
 
 	/* The grant: there while `id` is. */
 	char *id;
@@ -95,6 +94,7 @@ struct transfer {
 	struct token_waiter waiter;
 	bool waits_for_token;
 	uint64_t token_serial;
+	char *bearer; /* that it asked with last: an answer may repeat it */
 	bool reauthed, resigned;
 	bool counted; /* for RequestRate, and has not asked yet */
 	bool first;   /* nothing went wrong: to be started before the others */
@@ -122,6 +122,9 @@ const struct config_spool *transfer_spool(const struct transfer *transfer);
 
 /* The one function that assigns a step. */
 void transfer_set_step(struct transfer *transfer, enum transfer_step step);
+
+/* Keeps a copy of the token that it asks with; NULL: wipes it. 0 or -ENOMEM. */
+int transfer_set_bearer(struct transfer *transfer, const char *bearer);
 
 /* What went wrong, for the log and the error sidecar. */
 void transfer_clear_error(struct transfer *transfer);

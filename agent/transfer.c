@@ -79,13 +79,13 @@ static void too_large(struct transfer *t, uint64_t limit)
 	transfer_reject(t);
 }
 
-static void set_type(struct transfer *t)
+/* A copy, as it is told of after the settings that it comes from may be gone. */
+static int set_type(struct transfer *t)
 {
-	const struct config *config = t->services->config;
+	const char *type = t->services->config->upload.content_type;
 
-	t->content_type = config->upload.content_type
-				  ? config->upload.content_type
-				  : mime_type(t->services->mime, t->name);
+	return replace_string(&t->content_type,
+			      type ? type : mime_type(t->services->mime, t->name));
 }
 
 /* With the file in hand: to whom next? */
@@ -101,7 +101,10 @@ static void taken(struct transfer *t, const struct config_spool *spool)
 		transfer_pause(t);
 		return;
 	}
-	set_type(t);
+	if (set_type(t) < 0) {
+		transfer_short(t, -ENOMEM);
+		return;
+	}
 	if (t->id && !t->url.url && transfer_read_url(t, &reason) < 0)
 		transfer_drop_grant(t); /* of a row, under another configuration */
 	if (!t->id && !t->counted) {
@@ -292,7 +295,7 @@ void transfer_free(struct transfer *t)
 	transfer_drop_grant(t);
 	transfer_clear_error(t);
 	spool_directory_unref(t->directory);
-	free(t->own_type);
+	free(t->content_type);
 	free(t->name);
 	free(t);
 }
@@ -315,9 +318,9 @@ int transfer_restore(struct transfer *t, const struct ledger_row *row)
 		return 0;
 	if (replace_string(&t->id, row->asset_id) < 0 ||
 	    replace_string(&t->raw_url, row->content_url) < 0 ||
-	    replace_string(&t->own_type, row->content_type) < 0)
+	    replace_string(&t->content_type,
+			   row->content_type ? row->content_type : MIME_DEFAULT) < 0)
 		return -ENOMEM;
-	t->content_type = t->own_type ? t->own_type : MIME_DEFAULT;
 	t->expires = to_monotonic(row->expires);
 	t->recorded = t->resumed = t->restored = true;
 	t->uploaded = row->uploaded;
