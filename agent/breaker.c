@@ -29,7 +29,14 @@ static void open_until_probe(struct breaker *b, usec_t now, usec_t at_least,
 {
 	b->failures++;
 	b->next_probe = probe_time(b, now, at_least, draw);
+	b->asked = at_least > 0 ? usec_add(now, at_least) : 0;
 	become(b, BREAKER_OPEN);
+}
+
+static void keep_peace(struct breaker *b, usec_t now, usec_t at_least, uint64_t draw)
+{
+	b->next_probe = MAX(b->next_probe, probe_time(b, now, at_least, draw));
+	b->asked = MAX(b->asked, usec_add(now, at_least));
 }
 
 usec_t breaker_next(const struct breaker *b, usec_t now)
@@ -59,8 +66,7 @@ enum breaker_change breaker_failed(struct breaker *b, bool probe, usec_t now,
 	}
 	if (b->state != BREAKER_CLOSED) {
 		if (at_least > 0)
-			b->next_probe = MAX(b->next_probe,
-					    probe_time(b, now, at_least, draw));
+			keep_peace(b, now, at_least, draw);
 		return BREAKER_SAME;
 	}
 	b->since = now;
@@ -77,6 +83,18 @@ enum breaker_change breaker_succeeded(struct breaker *b, bool probe)
 	become(b, BREAKER_CLOSED);
 	b->failures = 0;
 	return BREAKER_CLOSED_AGAIN;
+}
+
+void breaker_hurry(struct breaker *b, usec_t now, bool renewed)
+{
+	if (renewed && b->state == BREAKER_PROBING)
+		become(b, BREAKER_OPEN);
+	if (renewed) {
+		b->failures = 0;
+		b->asked = 0;
+	}
+	if (b->state == BREAKER_OPEN)
+		b->next_probe = MIN(b->next_probe, MAX(now, b->asked));
 }
 
 void breaker_abandoned(struct breaker *b, bool probe)

@@ -23,6 +23,7 @@ struct breaker {
 	unsigned failures;	  /* probes that failed in a row, and the first failure */
 	usec_t since;		  /* when it opened; as long as it is not closed */
 	usec_t next_probe;	  /* not closed: none may go before */
+	usec_t asked;		  /* until when the thing itself asked for peace */
 };
 
 enum breaker_change { BREAKER_SAME, BREAKER_OPENED, BREAKER_CLOSED_AGAIN };
@@ -44,6 +45,12 @@ enum breaker_change breaker_failed(struct breaker *b, bool probe, usec_t now,
 
 /* A request showed that the thing works. */
 enum breaker_change breaker_succeeded(struct breaker *b, bool probe);
+
+/* Somebody says that it may be well by now: the next probe may go at once, but not before
+ * the thing itself has asked for. @renewed: it is another thing now, that has failed
+ * nobody and asked for nothing; a probe of the old one that is under way is abandoned,
+ * and must not be ended any more. */
+void breaker_hurry(struct breaker *b, usec_t now, bool renewed);
 
 /* The probe ended without telling anything (its file vanished, the agent stops): another
  * may start, at once unless a longer wait was asked for meanwhile. */

@@ -23,5 +23,8 @@ usec_t bucket_next(const struct bucket *b, usec_t now);
 /* Counts one that goes at @now, which bucket_next() allowed. */
 void bucket_take(struct bucket *b, usec_t now);
 
+/* From @now on it has that interval and burst. What went lately still counts. */
+void bucket_configure(struct bucket *b, usec_t interval, uint64_t burst, usec_t now);
+
 /* One that was counted did not go. */
 void bucket_return(struct bucket *b);

@@ -45,6 +45,30 @@ void health_init(struct health *health, const struct backoff *backoff,
 		health->services[i].breaker.backoff = *backoff;
 }
 
+void health_configure(struct health *health, const struct backoff *backoff,
+		      usec_t request_interval, uint64_t request_burst)
+{
+	bucket_configure(&health->requests, request_interval, request_burst,
+			 clock_monotonic());
+	for (size_t i = 0; i < ARRAY_SIZE(health->services); i++)
+		health->services[i].breaker.backoff = *backoff;
+}
+
+health_probes health_hurry(struct health *health, unsigned renewed)
+{
+	usec_t now = clock_monotonic();
+	health_probes mask = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(health->services); i++) {
+		bool is_other = renewed & 1U << part_of(i);
+
+		if (is_other)
+			mask |= bit(i);
+		breaker_hurry(&health->services[i].breaker, now, is_other);
+	}
+	return mask;
+}
+
 void health_name(struct health *health, enum health_part part, const char *name)
 {
 	snprintf(health->services[part].name, HEALTH_NAME_MAX, "%s", name);

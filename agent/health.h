@@ -55,6 +55,16 @@ typedef uint32_t health_probes;
 void health_init(struct health *health, const struct backoff *backoff,
 		 usec_t request_interval, uint64_t request_burst);
 
+/* The same of one in use: other settings, from now on. */
+void health_configure(struct health *health, const struct backoff *backoff,
+		      usec_t request_interval, uint64_t request_burst);
+
+/* What is away may be probed at once, unless it asked for peace. Those of @renewed, bits
+ * of enum health_need, are others now than they were, and are asked anyway. Returns the
+ * bits of these by their index: who carries a probe of one loses it, and has no more to
+ * say of it. */
+health_probes health_hurry(struct health *health, unsigned renewed);
+
 /* What the fixed parts are called in messages. */
 void health_name(struct health *health, enum health_part part, const char *name);
 

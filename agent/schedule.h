@@ -61,6 +61,14 @@ struct item *schedule_peek(struct schedule *schedule, unsigned lane);
 /* @item, in ITEM_READY, gets a slot. */
 void schedule_start(struct schedule *schedule, struct item *item);
 
+/* @item is called by another place from now on, in whatever state it is. 0; -EEXIST: so
+ * another one is called, and nothing has changed; -ENOMEM: it is known by no name any
+ * more, and can only be removed. */
+int schedule_rename(struct schedule *schedule, struct item *item, const void *place);
+
+/* All items: as many as `size`, for the caller to free. NULL: none, or out of memory. */
+struct item **schedule_list(const struct schedule *schedule);
+
 /* @item leaves, from whatever state. */
 void schedule_remove(struct schedule *schedule, struct item *item);
 

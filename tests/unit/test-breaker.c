@@ -14,7 +14,7 @@
 
 static const struct backoff BACKOFF = { 1 * S, 60 * S };
 
-enum action { END, START, FAIL, SUCCEED, ABANDON };
+enum action { END, START, FAIL, SUCCEED, ABANDON, HURRY, RENEW };
 
 struct step {
 	enum action action;
@@ -107,6 +107,39 @@ static const struct script SCRIPTS[] = {
 		  { FAIL, false, 10 * S, 0, 0, OPENED, OPEN, 10 * S },
 		  { START, true, 10 * S, 0, 0, SAME, PROBING, NEVER },
 	  } },
+	{ "in a hurry: at once, one at a time, the count goes on",
+	  {
+		  { HURRY, false, 9 * S, 0, 0, SAME, CLOSED, 9 * S },
+		  { FAIL, false, 10 * S, 0, ALL, OPENED, OPEN, 11 * S },
+		  { START, true, 11 * S, 0, 0, SAME, PROBING, NEVER },
+		  { HURRY, false, 12 * S, 0, 0, SAME, PROBING, NEVER },
+		  { FAIL, true, 20 * S, 0, ALL, SAME, OPEN, 22 * S },
+		  { HURRY, false, 20 * S, 0, 0, SAME, OPEN, 20 * S },
+		  { START, true, 20 * S, 0, 0, SAME, PROBING, NEVER },
+		  { FAIL, true, 21 * S, 0, ALL, SAME, OPEN, 25 * S },
+	  } },
+	{ "in a hurry: what the service asked for is kept, the jitter is not",
+	  {
+		  { FAIL, false, 10 * S, 30 * S, ALL, OPENED, OPEN, 41 * S },
+		  { HURRY, false, 11 * S, 0, 0, SAME, OPEN, 40 * S },
+		  { FAIL, false, 12 * S, 50 * S, ALL, SAME, OPEN, 63 * S },
+		  { HURRY, false, 13 * S, 0, 0, SAME, OPEN, 62 * S },
+		  { START, true, 62 * S, 0, 0, SAME, PROBING, NEVER },
+		  { FAIL, true, 63 * S, 0, ALL, SAME, OPEN, 65 * S },
+		  { HURRY, false, 64 * S, 0, 0, SAME, OPEN, 64 * S },
+	  } },
+	{ "renewed: nothing of the old one counts",
+	  {
+		  { RENEW, false, 9 * S, 0, 0, SAME, CLOSED, 9 * S },
+		  { FAIL, false, 10 * S, 30 * S, ALL, OPENED, OPEN, 41 * S },
+		  { RENEW, false, 11 * S, 0, 0, SAME, OPEN, 11 * S },
+		  { START, true, 11 * S, 0, 0, SAME, PROBING, NEVER },
+		  { RENEW, false, 12 * S, 0, 0, SAME, OPEN, 11 * S },
+		  { START, true, 12 * S, 0, 0, SAME, PROBING, NEVER },
+		  { FAIL, true, 13 * S, 0, ALL, SAME, OPEN, 14 * S },
+		  { START, true, 14 * S, 0, 0, SAME, PROBING, NEVER },
+		  { SUCCEED, true, 15 * S, 0, 0, AGAIN, CLOSED, 15 * S },
+	  } },
 	{ "a wait without end does not come round again",
 	  {
 		  { FAIL, false, 10 * S, NEVER, ALL, OPENED, OPEN, NEVER },
@@ -124,6 +157,8 @@ static enum breaker_change act(struct breaker *b, const struct step *s)
 	case FAIL: return breaker_failed(b, s->probe, s->now, s->at_least, s->draw);
 	case SUCCEED: return breaker_succeeded(b, s->probe);
 	case ABANDON: breaker_abandoned(b, s->probe); break;
+	case HURRY: breaker_hurry(b, s->now, false); break;
+	case RENEW: breaker_hurry(b, s->now, true); break;
 	}
 	return BREAKER_SAME;
 }

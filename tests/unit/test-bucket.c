@@ -141,12 +141,44 @@ static void test_return(void **state)
 	assert_int_equal(bucket_next(&b, 30 * S), 31 * S);
 }
 
+/* A bucket of which three were taken just now, and then another rate. */
+static void test_another_rate(void **state)
+{
+	static const struct {
+		usec_t from, to;
+		uint64_t from_burst, to_burst;
+		usec_t next; /* after so long */
+	} changes[] = {
+		{ 1 * S, 1 * S, 3, 3, 1 * S },	/* the same */
+		{ 60 * S, 1 * S, 3, 3, 1 * S }, /* no wait of the old rate is left */
+		{ 1 * S, 60 * S, 3, 3, 60 * S },
+		{ 1 * S, 1 * S, 3, 10, 0 }, /* seven more at once */
+		{ 1 * S, 2 * S, 10, 1, 2 * S },
+		{ 0, 5 * S, 3, 3, 0 }, /* nobody counted */
+		{ 5 * S, 0, 3, 3, 0 },
+		{ S, 365 * USEC_PER_DAY, 3, 3, 365 * USEC_PER_DAY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct bucket b = { .interval = changes[i].from,
+				    .burst = changes[i].from_burst };
+
+		for (unsigned n = 0; n < 3; n++)
+			bucket_take(&b, 9 * S);
+		bucket_configure(&b, changes[i].to, changes[i].to_burst, 9 * S);
+		if (bucket_next(&b, 9 * S) != 9 * S + changes[i].next)
+			fail_msg("change %zu: %ju", i, (uintmax_t)bucket_next(&b, 9 * S));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scripts),
 		cmocka_unit_test(test_long_run),
 		cmocka_unit_test(test_asking_takes_nothing),
+		cmocka_unit_test(test_another_rate),
 		cmocka_unit_test(test_return),
 	};
 

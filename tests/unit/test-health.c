@@ -465,6 +465,49 @@ static void test_rate_and_outage(void **state)
 	assert_int_equal(health_next(&h, NEED_API, now), now + 62 * S);
 }
 
+/* What is away may be asked at once; what became another is asked whatever the old one
+ * asked for, and who carries the old one's probe has no more to say. */
+static void test_hurry(void **state)
+{
+	static struct health h;
+	health_probes probes = 0, none = 0, lost;
+
+	(void)state;
+	health_init(&h, &BACKOFF, 0, 1);
+	health_failed(&h, HEALTH_AUTH, &none, &FAILURE);
+	health_failed(&h, HEALTH_API, &none,
+		      &(struct health_failure){ .why = "", .retry_after = 60 * S });
+	assert_true(health_next(&h, NEED_AUTH, now) > now);
+	assert_int_equal(health_hurry(&h, 0), 0);
+	assert_true(health_next(&h, NEED_AUTH, now) <= now);
+	assert_int_equal(health_next(&h, NEED_API, now), now + 60 * S);
+	probes = health_start(&h, NEED_AUTH, now);
+	assert_int_equal(health_next(&h, NEED_AUTH, now), USEC_INFINITY);
+	lost = health_hurry(&h, NEED_AUTH | NEED_API);
+	assert_int_equal(lost, 1 << HEALTH_AUTH | 1 << HEALTH_API);
+	assert_int_equal(probes & lost, 1 << HEALTH_AUTH);
+	assert_true(health_next(&h, NEED_AUTH | NEED_API, now) <= now);
+	lost = health_hurry(&h, NEED_STORAGE);
+	assert_true(lost & 1U << health_storage(&h, "a.example"));
+	assert_false(lost & 1U << HEALTH_DISK);
+}
+
+static void test_other_settings(void **state)
+{
+	static const struct backoff slow = { 100 * S, 100 * S };
+	static struct health h;
+	health_probes none = 0;
+
+	(void)state;
+	health_init(&h, &BACKOFF, 10 * S, 1);
+	health_start(&h, NEED_API, now);
+	assert_int_equal(health_next(&h, NEED_API, now), now + 10 * S);
+	health_configure(&h, &slow, 3 * S, 1);
+	assert_int_equal(health_next(&h, NEED_API, now), now + 3 * S);
+	health_failed(&h, HEALTH_DISK, &none, &FAILURE);
+	assert_int_equal(health_next(&h, NEED_DISK, now), now + 100 * S);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 
 int main(void)
@@ -476,7 +519,8 @@ int main(void)
 		TEST(test_enter),	    TEST(test_hosts),
 		TEST(test_likely_hosts),    TEST(test_too_many_hosts),
 		TEST(test_long_names),	    TEST(test_request_rate),
-		TEST(test_rate_and_outage),
+		TEST(test_rate_and_outage), TEST(test_hurry),
+		TEST(test_other_settings),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

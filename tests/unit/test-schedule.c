@@ -440,6 +440,59 @@ static void test_lanes(void **state)
 	schedule_done(&s, NULL);
 }
 
+/* In whatever state: only what it is called changes. */
+static void test_rename(void **state)
+{
+	struct schedule s;
+	int here, there;
+	struct item ready, waits, moves, other;
+
+	(void)state;
+	assert_int_equal(schedule_init(&s), 0);
+	add(&s, &ready, &here, "ready");
+	add(&s, &waits, &here, "waits");
+	add(&s, &moves, &here, "moves");
+	add(&s, &other, &there, "ready");
+	schedule_ready(&s, &moves, false);
+	schedule_start(&s, &moves);
+	schedule_ready(&s, &ready, false);
+	schedule_wait(&s, &waits, ITEM_WAITING, 5 * S);
+	assert_int_equal(schedule_rename(&s, &ready, &there), -EEXIST);
+	assert_ptr_equal(schedule_find(&s, &here, "ready"), &ready);
+	assert_int_equal(schedule_rename(&s, &waits, &there), 0);
+	assert_int_equal(schedule_rename(&s, &moves, &there), 0);
+	assert_null(schedule_find(&s, &here, "waits"));
+	assert_ptr_equal(schedule_find(&s, &there, "waits"), &waits);
+	assert_ptr_equal(schedule_find(&s, &there, "moves"), &moves);
+	assert_int_equal(schedule_wake(&s), 5 * S);
+	assert_int_equal(moves.state, ITEM_MOVING);
+	assert_ptr_equal(schedule_peek(&s, 0), &ready);
+	schedule_done(&s, NULL);
+}
+
+static void test_list(void **state)
+{
+	static struct item items[100];
+	static char names[100][4];
+	struct schedule s;
+	struct item **list;
+
+	(void)state;
+	assert_int_equal(schedule_init(&s), 0);
+	assert_null(schedule_list(&s));
+	for (size_t i = 0; i < ARRAY_SIZE(items); i++) {
+		snprintf(names[i], sizeof(names[i]), "%zu", i);
+		add(&s, &items[i], NULL, names[i]);
+	}
+	list = schedule_list(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
+		list[i]->attempts++;
+	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
+		assert_int_equal(items[i].attempts, 1);
+	free(list);
+	schedule_done(&s, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -451,6 +504,8 @@ int main(void)
 		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_against_the_model),
 		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_rename),
+		cmocka_unit_test(test_list),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
