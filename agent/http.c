@@ -23,8 +23,20 @@
 #define WAIT_ASKED_MAX	   USEC_PER_HOUR /* the longest that a service may ask us to wait */
 #define MILLISECONDS(usec) ((long)MIN((usec) / USEC_PER_MSEC + 1, (usec_t)LONG_MAX / 2))
 
+/* The connections of requests that were started with the same settings, and what curl
+ * remembers of TLS for them: sessions, certificates, authorities. */
+struct pool {
+	struct http *http;
+	CURLM *multi; /* NULL: there was no memory for one */
+	sd_event_source *timer;
+	size_t requests; /* that use it */
+	bool broken;	 /* the multi handle is of no more use */
+	LIST_ENTRY(pool) link;
+};
+
 struct http_request {
 	struct http *http;
+	struct pool *pool;
 	CURL *easy;
 	struct curl_slist *headers;
 	http_done_fn done;
@@ -56,9 +68,10 @@ struct http_request {
 
 struct http {
 	sd_event *event;
-	struct http_settings settings;
-	CURLM *multi;
-	sd_event_source *timer;
+	struct http_settings settings; /* its strings are owned */
+	struct pool *pool;	       /* for new requests */
+	LIST_HEAD(, pool) pools;       /* that, and those with old requests */
+	sd_event_source *sweep_source; /* frees pools, never from their callbacks */
 	CURL *spare[SPARE_HANDLES_MAX];
 	size_t spares;
 	LIST_HEAD(, http_request) requests;
@@ -66,7 +79,6 @@ struct http {
 	TAILQ_HEAD(, http_request) queue; /* for their shares, the longest wait first */
 	sd_event_source *share_source;	  /* when the next one is there */
 	bool starved;			  /* one of them has a shortage */
-	bool broken;			  /* the multi handle is of no more use */
 };
 
 /* ---- curl on sd-event ---- */
@@ -95,13 +107,13 @@ static struct http_request *find_starved(struct http *http)
 	return NULL;
 }
 
-static void collect(struct http *http)
+static void collect(struct pool *pool)
 {
 	struct http_request *starved;
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(http->multi, &left))) {
+	while ((message = curl_multi_info_read(pool->multi, &left))) {
 		struct http_request *request = NULL;
 
 		if (message->msg != CURLMSG_DONE)
@@ -110,37 +122,38 @@ static void collect(struct http *http)
 				  (char **)&request);
 		finish(request, message->data.result);
 	}
-	while ((starved = find_starved(http)))
+	while ((starved = find_starved(pool->http)))
 		finish(starved, CURLE_OUT_OF_MEMORY);
 }
 
-static int open_multi(struct http *http);
+static int open_multi(struct pool *pool);
 
 /* Lets curl go on. Where it has no memory for that, it does not say whose request it has
  * lost sight of, and would wait for ever: all that are under way end. Nor does it keep
  * its sockets' tables whole (7.88.1 divides by zero in the next one), so it begins
  * anew. */
-static void act(struct http *http, curl_socket_t fd, int action)
+static void act(struct pool *pool, curl_socket_t fd, int action)
 {
 	struct http_request *request;
 	int running;
 
-	http->broken = curl_multi_socket_action(http->multi, fd, action, &running) !=
+	pool->broken = curl_multi_socket_action(pool->multi, fd, action, &running) !=
 		       CURLM_OK;
-	if (http->broken)
-		LIST_FOREACH (request, &http->requests, link)
-			starve(request, -ENOMEM);
-	collect(http);
-	if (!http->broken)
+	if (pool->broken)
+		LIST_FOREACH (request, &pool->http->requests, link)
+			if (request->pool == pool)
+				starve(request, -ENOMEM);
+	collect(pool);
+	if (!pool->broken)
 		return;
-	(void)curl_multi_cleanup(take_ptr(http->multi));
-	(void)open_multi(http); /* else the next start tries */
+	(void)curl_multi_cleanup(take_ptr(pool->multi));
+	(void)open_multi(pool); /* else the next start tries */
 }
 
 static int on_socket_ready(sd_event_source *source, int fd, uint32_t revents,
 			   void *userdata)
 {
-	struct http *http = userdata;
+	struct pool *pool = userdata;
 	int action = 0;
 
 	(void)source;
@@ -150,7 +163,7 @@ static int on_socket_ready(sd_event_source *source, int fd, uint32_t revents,
 		action |= CURL_CSELECT_OUT;
 	if (revents & EPOLLERR)
 		action |= CURL_CSELECT_ERR;
-	act(http, fd, action);
+	act(pool, fd, action);
 	return 0;
 }
 
@@ -165,23 +178,23 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 		[CURL_POLL_OUT] = EPOLLOUT,
 		[CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
 	};
-	struct http *http = userdata;
+	struct pool *pool = userdata;
 	sd_event_source *source = socketp;
 	struct http_request *request = NULL;
 	int r;
 
 	if (what == CURL_POLL_REMOVE) {
 		sd_event_source_disable_unref(source);
-		(void)curl_multi_assign(http->multi, fd, NULL);
+		(void)curl_multi_assign(pool->multi, fd, NULL);
 		return 0;
 	}
 	if (source) {
 		r = sd_event_source_set_io_events(source, events[what]);
 	} else {
-		r = sd_event_add_io(http->event, &source, fd, events[what],
-				    on_socket_ready, http);
+		r = sd_event_add_io(pool->http->event, &source, fd, events[what],
+				    on_socket_ready, pool);
 		if (r >= 0)
-			(void)curl_multi_assign(http->multi, fd, source);
+			(void)curl_multi_assign(pool->multi, fd, source);
 	}
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&request);
 	if (r < 0 && request)
@@ -191,27 +204,27 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	struct http *http = userdata;
+	struct pool *pool = userdata;
 
 	(void)source;
 	(void)usec;
-	act(http, CURL_SOCKET_TIMEOUT, 0);
+	act(pool, CURL_SOCKET_TIMEOUT, 0);
 	return 0;
 }
 
 /* A timeout of 0 means now, of -1 none. */
 static int on_timeout_set(CURLM *multi, long ms, void *userdata)
 {
-	struct http *http = userdata;
+	struct pool *pool = userdata;
 	usec_t at;
 
 	(void)multi;
 	if (ms < 0)
-		return sd_event_source_set_enabled(http->timer, SD_EVENT_OFF) < 0 ? -1
+		return sd_event_source_set_enabled(pool->timer, SD_EVENT_OFF) < 0 ? -1
 										  : 0;
 	at = ms == 0 ? 0 : usec_add(clock_monotonic(), (usec_t)ms * USEC_PER_MSEC);
-	if (sd_event_source_set_time(http->timer, at) < 0 ||
-	    sd_event_source_set_enabled(http->timer, SD_EVENT_ONESHOT) < 0)
+	if (sd_event_source_set_time(pool->timer, at) < 0 ||
+	    sd_event_source_set_enabled(pool->timer, SD_EVENT_ONESHOT) < 0)
 		return -1;
 	return 0;
 }
@@ -437,13 +450,26 @@ static void put_handle(struct http *http, CURL *easy, bool clean)
 	http->spare[http->spares++] = easy;
 }
 
+/* One pool less in use, if it was the last request of an old one. */
+static void leave_pool(struct http_request *request)
+{
+	struct pool *pool = request->pool;
+
+	if (--pool->requests == 0 && pool != pool->http->pool)
+		(void)sd_event_source_set_enabled(pool->http->sweep_source,
+						  SD_EVENT_ONESHOT);
+}
+
 static void request_free(struct http_request *request)
 {
 	struct http *http = request->http;
 
 	sd_event_source_disable_unref(request->stall_source);
+	/* A handle of an old pool has seen other certificates. */
 	if (request->easy)
-		put_handle(http, request->easy, request->clean);
+		put_handle(http, request->easy,
+			   request->clean && request->pool == http->pool);
+	leave_pool(request);
 	curl_slist_free_all(request->headers);
 	if (request->body)
 		explicit_bzero(request->body, request->size);
@@ -664,7 +690,6 @@ static bool is_from_public(CURL *easy)
 
 static void finish(struct http_request *request, CURLcode code)
 {
-	struct http *http = request->http;
 	curl_off_t sent = 0;
 	long status = 0;
 	struct http_answer answer;
@@ -689,7 +714,7 @@ static void finish(struct http_request *request, CURLcode code)
 	request->clean = code == CURLE_OK;
 	leave_queue(request);
 	LIST_REMOVE(request, link);
-	(void)curl_multi_remove_handle(http->multi, request->easy);
+	(void)curl_multi_remove_handle(request->pool->multi, request->easy);
 	request->done(request->userdata, &answer);
 	request_free(request);
 }
@@ -848,21 +873,24 @@ static int set_up(struct http_request *request, const struct http_call *call)
 int http_start(struct http *http, const struct http_call *call, http_done_fn done,
 	       void *userdata, struct http_request **ret_request)
 {
+	struct pool *pool = http->pool;
 	struct http_request *request;
-	int r = http->multi ? 0 : open_multi(http);
+	int r = pool->multi ? 0 : open_multi(pool);
 
-	if (http->broken || r < 0)
+	if (pool->broken || r < 0)
 		return -ENOMEM;
 	request = calloc(1, sizeof(*request));
 	if (!request)
 		return -ENOMEM;
 	request->http = http;
+	request->pool = pool;
+	pool->requests++;
 	request->done = done;
 	request->userdata = userdata;
 	request->file = -1;
 	request->started = clock_monotonic();
 	r = set_up(request, call);
-	if (r == 0 && curl_multi_add_handle(http->multi, request->easy) != CURLM_OK)
+	if (r == 0 && curl_multi_add_handle(pool->multi, request->easy) != CURLM_OK)
 		r = -ENOMEM;
 	if (r < 0) {
 		request_free(request);
@@ -880,7 +908,7 @@ void http_cancel(struct http_request *request)
 		return;
 	leave_queue(request);
 	LIST_REMOVE(request, link);
-	(void)curl_multi_remove_handle(request->http->multi, request->easy);
+	(void)curl_multi_remove_handle(request->pool->multi, request->easy);
 	request_free(request);
 }
 
@@ -912,57 +940,164 @@ uint64_t http_sent(const struct http_request *request)
 	return (uint64_t)sent;
 }
 
-static int open_multi(struct http *http)
+/* ---- pools ---- */
+
+static int open_multi(struct pool *pool)
 {
-	http->multi = curl_multi_init();
-	if (!http->multi)
+	size_t connections = MIN(pool->http->settings.connections_max,
+				 (size_t)SOCKETS_MAX);
+
+	pool->multi = curl_multi_init();
+	if (!pool->multi)
 		return -ENOMEM;
-	http->broken = false;
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout_set);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS,
-			  (long)MIN(http->settings.connections_max, (size_t)SOCKETS_MAX));
+	pool->broken = false;
+	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
+	curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, on_timeout_set);
+	curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
+	curl_multi_setopt(pool->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)connections);
 	return 0;
 }
 
-static int set_up_http(struct http *http)
+static void pool_free(struct pool *pool)
+{
+	LIST_REMOVE(pool, link);
+	/* Closing connections still calls back for their sockets. */
+	if (pool->multi)
+		curl_multi_cleanup(pool->multi);
+	sd_event_source_disable_unref(pool->timer);
+	free(pool);
+}
+
+/* Without a multi handle, which the first request needs. */
+static int pool_new(struct http *http, struct pool **ret)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+	int r;
+
+	if (!pool)
+		return -ENOMEM;
+	pool->http = http;
+	r = sd_event_add_time(http->event, &pool->timer, CLOCK_MONO, USEC_INFINITY,
+			      USEC_PER_MSEC, on_timer, pool);
+	if (r < 0) {
+		free(pool);
+		return r;
+	}
+	LIST_INSERT_HEAD(&http->pools, pool, link);
+	*ret = pool;
+	return 0;
+}
+
+static void drop_spares(struct http *http)
+{
+	while (http->spares > 0)
+		curl_easy_cleanup(http->spare[--http->spares]);
+}
+
+static int on_sweep(sd_event_source *source, void *userdata)
+{
+	struct http *http = userdata;
+	struct pool *pool = LIST_FIRST(&http->pools), *next;
+
+	(void)source;
+	for (; pool; pool = next) {
+		next = LIST_NEXT(pool, link);
+		if (pool != http->pool && pool->requests == 0)
+			pool_free(pool);
+	}
+	return 0;
+}
+
+/* ---- settings ---- */
+
+static int copy_string(const char **ret, const char *text)
+{
+	*ret = text ? strdup(text) : NULL;
+	return text && !*ret ? -ENOMEM : 0;
+}
+
+static void settings_done(struct http_settings *settings)
+{
+	free((char *)settings->ca_file);
+	free((char *)settings->client_certificate);
+	free((char *)settings->client_key);
+	free((char *)settings->proxy);
+}
+
+DEFINE_CLEANUP(struct http *, http_freep, http_free)
+
+static int settings_copy(struct http_settings *ret, const struct http_settings *settings)
+{
+	*ret = *settings;
+	ret->client_certificate = ret->client_key = ret->proxy = NULL;
+	if (copy_string(&ret->ca_file, settings->ca_file) == 0 &&
+	    copy_string(&ret->client_certificate, settings->client_certificate) == 0 &&
+	    copy_string(&ret->client_key, settings->client_key) == 0 &&
+	    copy_string(&ret->proxy, settings->proxy) == 0)
+		return 0;
+	settings_done(ret);
+	return -ENOMEM;
+}
+
+int http_renew(struct http *http, const struct http_settings *settings)
+{
+	struct http_settings copy;
+	struct pool *pool;
+	int r;
+
+	r = settings_copy(&copy, settings);
+	if (r < 0)
+		return r;
+	r = pool_new(http, &pool);
+	if (r < 0) {
+		settings_done(&copy);
+		return r;
+	}
+	settings_done(&http->settings);
+	http->settings = copy;
+	http->throttle.rate = copy.bandwidth ? copy.bandwidth : UINT64_MAX;
+	http->pool = pool;
+	drop_spares(http);
+	return sd_event_source_set_enabled(http->sweep_source, SD_EVENT_ONESHOT);
+}
+
+static int set_up_http(struct http *http, const struct http_settings *settings)
 {
 	int r;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return -ENOMEM;
-	r = open_multi(http);
+	r = sd_event_add_defer(http->event, &http->sweep_source, on_sweep, http);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(http->event, &http->timer, CLOCK_MONO, USEC_INFINITY,
-			      USEC_PER_MSEC, on_timer, http);
+	r = sd_event_add_time(http->event, &http->share_source, CLOCK_MONO, USEC_INFINITY,
+			      USEC_PER_MSEC, on_share, http);
 	if (r < 0)
 		return r;
-	return sd_event_add_time(http->event, &http->share_source, CLOCK_MONO,
-				 USEC_INFINITY, USEC_PER_MSEC, on_share, http);
+	r = http_renew(http, settings);
+	return r < 0 ? r : open_multi(http->pool);
 }
 
 int http_new(sd_event *event, const struct http_settings *settings, struct http **ret)
 {
-	struct http *http = calloc(1, sizeof(*http));
+	_cleanup_(http_freep) struct http *http = NULL;
 	int r;
 
-	if (!http)
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ENOMEM;
+	http = calloc(1, sizeof(*http));
+	if (!http) {
+		curl_global_cleanup();
+		return -ENOMEM;
+	}
 	http->event = event;
-	http->settings = *settings;
+	LIST_INIT(&http->pools);
 	LIST_INIT(&http->requests);
 	TAILQ_INIT(&http->queue);
-	http->throttle.rate = settings->bandwidth ? settings->bandwidth : UINT64_MAX;
-	r = set_up_http(http);
-	if (r < 0) {
-		http_free(http);
+	r = set_up_http(http, settings);
+	if (r < 0)
 		return r;
-	}
-	*ret = http;
+	*ret = take_ptr(http);
 	return 0;
 }
 
@@ -974,13 +1109,12 @@ void http_free(struct http *http)
 		return;
 	while ((request = LIST_FIRST(&http->requests)))
 		http_cancel(request);
-	while (http->spares > 0)
-		curl_easy_cleanup(http->spare[--http->spares]);
-	/* Closing connections still calls back for their sockets. */
-	if (http->multi)
-		curl_multi_cleanup(http->multi);
-	sd_event_source_disable_unref(http->timer);
+	drop_spares(http);
+	while (!LIST_EMPTY(&http->pools))
+		pool_free(LIST_FIRST(&http->pools));
+	sd_event_source_disable_unref(http->sweep_source);
 	sd_event_source_disable_unref(http->share_source);
+	settings_done(&http->settings);
 	curl_global_cleanup();
 	free(http);
 }

@@ -34,7 +34,7 @@
  * progress. */
 #define HTTP_PROGRESS_MIN ((uint64_t)4096)
 
-struct http_settings { /* all borrowed for the life of the http; NULL: curl's default */
+struct http_settings { /* copied; NULL: curl's default */
 	const char *ca_file;
 	const char *client_certificate, *client_key;
 	const char *proxy;
@@ -80,6 +80,12 @@ typedef void (*http_done_fn)(void *userdata, const struct http_answer *answer);
 
 /* 0 or a negative errno. @event must outlive it. */
 int http_new(sd_event *event, const struct http_settings *settings, struct http **ret);
+
+/* Requests from now on are made with @settings and what the files that these name hold
+ * now: on connections of their own, with nothing remembered of TLS. Those under way go on
+ * as they are; the bandwidth is shared by all. 0; or a negative errno, and nothing has
+ * changed. */
+int http_renew(struct http *http, const struct http_settings *settings);
 
 /* Cancels what is under way. */
 void http_free(struct http *http);

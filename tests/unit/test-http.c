@@ -1259,6 +1259,68 @@ static void test_connection_is_used_again(void **state)
 	assert_int_equal(p->accepted, 1);
 }
 
+/* With other settings comes another connection, and the old one is not kept. */
+static void test_renewed(void **state)
+{
+	static const struct step steps[] = { ACCEPT, HEAD,    SAY(OK), GONE, ACCEPT,
+					     HEAD,   SAY(OK), GONE,    END };
+	static const struct http_settings settings = { .connect_timeout = 10 * S,
+						       .connections_max = 16 };
+	_cleanup_client_ struct client c = client_make(settings);
+	_cleanup_peer_ struct peer *p = peer_start(steps);
+	const struct http_call call = call_to(url_of(p));
+	static struct told told;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		ask(&c, &call, &told);
+		assert_int_equal(told.answer.status, 200);
+		assert_int_equal(http_renew(c.http, &settings), 0);
+		/* The next is accepted only when the last is gone. */
+		while (sd_event_run(c.event, 0) > 0)
+			;
+	}
+	peer_join(p);
+	assert_int_equal(p->accepted, 2);
+}
+
+/* What is under way goes on as it is, however often, and its settings' strings go. */
+static void test_renewed_under_way(void **state)
+{
+	static const struct step steps[] = { ACCEPT, HEAD, SAY(OK), GONE, END };
+	_cleanup_free_ char *proxy = NULL;
+	_cleanup_client_ struct client c = client_make((struct http_settings){});
+	_cleanup_peer_ struct peer *one = peer_start(steps), *other = peer_start(steps);
+	const struct http_call first = call_to(url_of(one));
+	const struct http_call second = call_to("http://through.the.proxy/");
+	static struct told told, told_too;
+
+	(void)state;
+	memset(&told, 0, sizeof(told));
+	proxy = strdup(url_of(other));
+	assert_int_equal(http_start(c.http, &first, on_done, &told, NULL), 0);
+	while (one->heads_read == 0)
+		assert_true(sd_event_run(c.event, 1000) >= 0);
+	setenv("no_proxy", "", 1);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(http_renew(c.http,
+					    &(struct http_settings){
+						    .connect_timeout = 10 * S,
+						    .connections_max = 16,
+						    .proxy = proxy }),
+				 0);
+	memset(proxy, 'x', strlen(proxy));
+	ask(&c, &second, &told_too);
+	await(&c, &told);
+	setenv("no_proxy", "*", 1);
+	assert_int_equal(told.times, 1);
+	assert_int_equal(told.answer.status, 200);
+	assert_int_equal(told_too.answer.status, 200);
+	http_free(take_ptr(c.http));
+	peer_join(one);
+	peer_join(other);
+}
+
 /* ---- starting and cancelling ---- */
 
 /* Even what fails at once is told from the loop. */
@@ -1475,6 +1537,8 @@ int main(void)
 		cmocka_unit_test(test_early_answers),
 		cmocka_unit_test(test_dead_connection),
 		cmocka_unit_test(test_connection_is_used_again),
+		cmocka_unit_test(test_renewed),
+		cmocka_unit_test(test_renewed_under_way),
 		cmocka_unit_test(test_nothing_from_start),
 		cmocka_unit_test(test_call_is_copied),
 		cmocka_unit_test(test_start_from_a_callback),
