@@ -392,9 +392,19 @@ int spool_new(sd_event *event, struct watch *watch, const struct config_spool *c
 		spool_free(spool);
 		return r;
 	}
-	find_root(spool);
 	*ret = spool;
 	return 0;
+}
+
+void spool_open(struct spool *spool)
+{
+	find_root(spool);
+}
+
+void spool_set_config(struct spool *spool, const struct config_spool *config)
+{
+	spool->config = config;
+	spool->tree.config = config;
 }
 
 void spool_free(struct spool *spool)

@@ -50,10 +50,16 @@ struct spool_ops {
 		     struct spool_directory *directory, enum spool_news news, int error);
 };
 
-/* Opens what can be opened and queues the first scan. @event, @watch (NULL: look once, as
- * `drain` does), @config, @ops must outlive it. 0 or a negative errno. */
+/* A spool that looks at nothing yet. @event, @watch (NULL: look once, as `drain` does),
+ * @config, @ops must outlive it. 0 or a negative errno. */
 int spool_new(sd_event *event, struct watch *watch, const struct config_spool *config,
 	      const struct spool_ops *ops, void *userdata, struct spool **ret);
+
+/* Opens what can be opened, and queues the first scan. Called once. */
+void spool_open(struct spool *spool);
+
+/* From now on its settings are found in @config, which says what they were. */
+void spool_set_config(struct spool *spool, const struct config_spool *config);
 
 /* Directories that somebody still has a reference to live on, but know no spool. */
 void spool_free(struct spool *spool);

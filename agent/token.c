@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -306,6 +307,19 @@ const char *token_source(const struct token *token)
 {
 	return token->config->auth.token_file ? token->config->auth.token_file
 					      : token->config->auth.token_url;
+}
+
+void token_configure(struct token *token, const struct config *config, bool renewed)
+{
+	token->config = config;
+	forget(token);
+	if (!renewed)
+		return;
+	assert(TAILQ_EMPTY(&token->waiters));
+	http_cancel(take_ptr(token->request));
+	free(take_ptr(token->failure));
+	(void)sd_event_source_set_enabled(token->tell_source, SD_EVENT_OFF);
+	token->not_before = 0;
 }
 
 int token_new(sd_event *event, struct http *http, const struct config *config,

@@ -29,10 +29,15 @@ struct token_waiter {
 	TAILQ_ENTRY(token_waiter) link; /* the token's */
 };
 
-/* 0 or a negative errno. All must outlive it. */
+/* 0 or a negative errno. All must outlive it, @config but until token_configure(). */
 int token_new(sd_event *event, struct http *http, const struct config *config,
 	      struct token **ret);
 void token_free(struct token *token);
+
+/* Goes by @config from now on, and the next one who asks for a token gets one that was
+ * read or fetched anew. @renewed: the [Auth] of it, or the way there, is another one;
+ * then a request under way is cancelled, and nobody may be waiting. */
+void token_configure(struct token *token, const struct config *config, bool renewed);
 
 /* The token to use now, which lives until the event loop turns, and in *@ret_serial what
  * to call it; or NULL: @waiter is told later. */
