@@ -288,7 +288,8 @@ static int name_spools(struct config *config)
 	return 0;
 }
 
-static int load(struct loader *l)
+/* 1; 0: without its main file, and that is a fault; or -ENOMEM. */
+static int read_all(struct loader *l)
 {
 	int r;
 
@@ -296,11 +297,18 @@ static int load(struct loader *l)
 	if (r < 0)
 		return r;
 	r = read_one(l, l->reading.file);
-	/* Without its main file, all else would be called missing. */
 	if (r < 0 || l->reading.config->files.count == 0)
 		return r;
 	r = read_drop_ins(l);
-	if (r < 0)
+	return r < 0 ? r : 1;
+}
+
+static int load(struct loader *l)
+{
+	int r = read_all(l);
+
+	/* Without its main file, all else would be called missing. */
+	if (r <= 0)
 		return r;
 	config_check(&l->reading);
 	return name_spools(l->reading.config);
@@ -334,6 +342,47 @@ int config_load(const char *file, config_fault_fn fault, void *userdata,
 		return -EINVAL;
 	*ret = take_ptr(config);
 	return 0;
+}
+
+static bool any_is_set(const struct config *config, const struct config_spool *spool,
+		       enum config_key first, enum config_key end)
+{
+	for (enum config_key key = first; key < end; key++)
+		if (config_key_source(config, spool, key)->line > 0)
+			return true;
+	return false;
+}
+
+static void ignore_fault(void *userdata, const char *line)
+{
+	(void)userdata;
+	(void)line;
+}
+
+int config_is_blank(const char *file)
+{
+	_cleanup_(config_freep) struct config *config = calloc(1, sizeof(*config));
+	struct loader l = {
+		.reading = {
+			.config = config,
+			.file = file ? file : CONFIG_FILE,
+			.fault = ignore_fault,
+		},
+		.section = NO_SECTION,
+	};
+	int r;
+
+	if (!config)
+		return -ENOMEM;
+	r = read_all(&l);
+	if (r < 0)
+		return r;
+	if (l.reading.faults > 0 || any_is_set(config, NULL, 0, KEY_PATH))
+		return 0;
+	for (size_t i = 0; i < config->spool_count; i++)
+		if (any_is_set(config, &config->spools[i], KEY_PATH + 1, CONFIG_KEYS))
+			return 0;
+	return 1;
 }
 
 static void spool_done(struct config *config, struct config_spool *spool)

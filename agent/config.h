@@ -114,6 +114,10 @@ int config_load(const char *file, config_fault_fn fault, void *userdata,
 
 void config_free(struct config *config);
 
+/* Whether @file and its drop-ins, as config_load() has them, are as they were installed:
+ * without a fault, but nothing is set yet, except where spools are. 1, 0, or -ENOMEM. */
+int config_is_blank(const char *file);
+
 /* One key: @section as it stands between the brackets ("Spool:NAME", or "Spool PATH" for
  * a bare one), @value as it was written ("": none; a secret is cut out of it), @origin is
  * FILE:LINE, $NAME of the environment, or "default". Valid until the call returns. */

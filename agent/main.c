@@ -1,4 +1,5 @@
 #include <getopt.h>
+#include <stdio.h>
 
 #include "agent.h"
 #include "command.h"
@@ -57,6 +58,23 @@ static int command_drain(const struct command_line *line)
 	return run_agent(line->config_file, AGENT_DRAIN);
 }
 
+/* What the unit asks before it starts us (ExecCondition=): a service that was installed
+ * and not configured yet has not failed. */
+static int command_configured(const struct command_line *line)
+{
+	const char *file = line->config_file ? line->config_file : CONFIG_FILE;
+
+	/* All but a clear answer is for the start itself to tell. */
+	if (config_is_blank(file) <= 0)
+		return EXIT_SUCCESS;
+	fprintf(stderr,
+		"Not started: nothing is configured yet. Fill in the empty keys of %s, put "
+		"the client secret into " SYSCONFDIR "/asset-agent/client-secret, then: "
+		"systemctl start asset-agent\n",
+		file);
+	return EXIT_FAILURE;
+}
+
 static const struct command {
 	const char *name;
 	command_fn run;
@@ -65,6 +83,7 @@ static const struct command {
 } commands[] = {
 	{ .name = "run", .run = command_run },
 	{ .name = "drain", .run = command_drain },
+	{ .name = "configured", .run = command_configured }, /* not for people */
 };
 
 static const struct command *find_command(const char *name)

@@ -53,6 +53,33 @@ static void wrong_usage_ends_with_2(void **state)
 	world_stop(w);
 }
 
+/* The answer to the unit's ExecCondition=. */
+static void a_blank_configuration_is_told_from_a_faulty_one(void **state)
+{
+	static const struct world_options blank = { .no_agent = true,
+						    .config = "[API]\nBaseURL=\n" };
+	struct world *w = *state;
+
+	world_start(w, &blank);
+	assert_int_equal(world_run(w, "configured", NULL), 1);
+	world_wait_log(w, "nothing is configured yet");
+	world_wait_log(w, w->config);
+	world_stop(w);
+}
+
+static void a_faulty_configuration_is_for_the_start_to_tell(void **state)
+{
+	static const struct world_options faulty = {
+		.no_agent = true, .config = "[API]\nBaseURL=ftp://example.com\n"
+	};
+	struct world *w = *state;
+
+	world_start(w, &faulty);
+	assert_int_equal(world_run(w, "configured", NULL), 0);
+	assert_int_equal(world_run(w, "run", NULL), 78);
+	world_stop(w);
+}
+
 static void every_fault_is_told_with_its_line_and_ends_with_78(void **state)
 {
 	static const struct world_options options = {
@@ -327,6 +354,8 @@ int main(void)
 		scenario(help_fits_a_screen_and_names_every_command),
 		scenario(the_version_is_told),
 		scenario(wrong_usage_ends_with_2),
+		scenario(a_blank_configuration_is_told_from_a_faulty_one),
+		scenario(a_faulty_configuration_is_for_the_start_to_tell),
 		scenario(every_fault_is_told_with_its_line_and_ends_with_78),
 		scenario(drop_ins_add_to_the_configuration_and_win),
 		scenario(drain_passes_over_what_is_being_written_and_says_so),

@@ -906,6 +906,60 @@ struct shown {
 	size_t keys;
 };
 
+static void test_blank(void **state)
+{
+	static const struct {
+		const char *text, *drop_in;
+		int blank;
+	} cases[] = {
+		{ "", NULL, 1 },
+		{ "[API]\nBaseURL=\n[Auth]\nTokenURL=\nClientID=\n", NULL, 1 },
+		{ "[Spool]\nPath=/srv/a\nChannelType=\n", NULL, 1 },
+		{ "", "# nothing\n", 1 },
+		{ GOOD, NULL, 0 },
+		/* Begun, however little. */
+		{ API, NULL, 0 },
+		{ "[Report]\nLogLevel=debug\n", NULL, 0 },
+		{ "[Spool]\nPath=/srv/a\nChannelType=sms\n", NULL, 0 },
+		{ "[Spool]\nPath=/srv/a\n[Spool:b]\nPath=/srv/b\nMaxSize=1M\n", NULL, 0 },
+		{ "", "[Auth]\nClientID=me\n", 0 },
+		/* With a fault somebody meant something by it. */
+		{ "[API]\nBaseURL=ftp://example.com\n", NULL, 0 },
+		{ "[API]\nColour=\n", NULL, 0 },
+		{ "[Nonsense]\n", NULL, 0 },
+		{ "no line\n", NULL, 0 },
+		{ "", "no line\n", 0 },
+	};
+	struct world *w = *state;
+
+	assert_int_equal(config_is_blank(w->file), 0); /* not there */
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		write_file(w, "agent.conf", cases[i].text);
+		write_file(w, "agent.conf.d/a.conf",
+			   cases[i].drop_in ? cases[i].drop_in : "");
+		if (config_is_blank(w->file) != cases[i].blank)
+			fail_msg("%s + %s", cases[i].text,
+				 cases[i].drop_in ? cases[i].drop_in : "none");
+	}
+}
+
+static void test_sample_is_blank(void **state)
+{
+	(void)state;
+	assert_int_equal(config_is_blank("conf/agent.conf"), 1);
+}
+
+/* What systemd sets in the environment is not somebody's setting. */
+static void test_environment_is_blank(void **state)
+{
+	struct world *w = *state;
+
+	write_file(w, "agent.conf", "");
+	assert_int_equal(setenv("STATE_DIRECTORY", "/var/lib/asset-agent", 1), 0);
+	assert_int_equal(config_is_blank(w->file), 1);
+	assert_int_equal(unsetenv("STATE_DIRECTORY"), 0);
+}
+
 static void on_show(void *userdata, const char *section, const char *key,
 		    const char *value, const char *origin)
 {
@@ -1067,6 +1121,9 @@ int main(void)
 		TEST(test_show_round_trip),
 		TEST(test_loopback),
 		TEST(test_sample),
+		TEST(test_blank),
+		TEST(test_sample_is_blank),
+		TEST(test_environment_is_blank),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
