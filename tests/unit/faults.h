@@ -18,7 +18,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "macro.h"
 
@@ -135,14 +134,6 @@ int __wrap_openat64(int at, const char *path, int flags, mode_t mode);
 int __wrap_openat64(int at, const char *path, int flags, mode_t mode)
 {
 	return FAULTY("openat", __real_openat64(at, path, flags, mode));
-}
-
-/* openat2(2), which has no function of its own. */
-long __real_syscall(long number, ...);
-long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
-long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
-{
-	return FAULTY("openat2", __real_syscall(number, a, b, c, d, e, f));
 }
 
 int __real_close(int fd);

@@ -1,4 +1,4 @@
-// wrap: read write getrandom fchmod fchown futimens utimensat fstat64 fstatat64 mkdir unlinkat renameat renameat2 linkat __openat64_2 openat64 syscall close
+// wrap: read write getrandom fchmod fchown futimens utimensat fstat64 fstatat64 mkdir unlinkat renameat renameat2 linkat __openat64_2 openat64 close
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-// wrap: read write getrandom fchmod fchown futimens utimensat fstat64 fstatat64 mkdir unlinkat renameat renameat2 linkat __openat64_2 openat64 syscall close
+// wrap: read write getrandom fchmod fchown futimens utimensat fstat64 fstatat64 mkdir unlinkat renameat renameat2 linkat __openat64_2 openat64 close
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -108,6 +108,7 @@ static void test_open_directory(void **state)
 		{ "a", 0 },
 		{ "a/b", 0 },
 		{ "a/b/", 0 },
+		{ "./a//b", 0 },
 		{ "missing", -ENOENT },
 		{ "a/missing", -ENOENT },
 		{ "", -ENOENT },
@@ -142,6 +143,26 @@ static void test_open_directory(void **state)
 		if (fd >= 0)
 			assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	}
+}
+
+/* Longer than a name, or than any path, can be. */
+static void test_open_directory_too_long(void **state)
+{
+	_cleanup_scratch_ struct scratch s = scratch_make();
+	char name[NAME_MAX + 2], path[PATH_MAX + 1];
+	_cleanup_close_ int fd = -1;
+
+	(void)state;
+	memset(name, 'x', NAME_MAX + 1);
+	name[NAME_MAX + 1] = '\0';
+	assert_int_equal(fs_open_directory(s.fd, name), -ENAMETOOLONG);
+	for (size_t i = 0; i < PATH_MAX; i++)
+		path[i] = i % 2 ? '/' : '.';
+	path[PATH_MAX] = '\0';
+	assert_int_equal(fs_open_directory(s.fd, path), -ENAMETOOLONG);
+	path[PATH_MAX - 1] = '\0';
+	fd = fs_open_directory(s.fd, path);
+	assert_true(fd >= 0);
 }
 
 /* Where the administrator wrote the path, links are followed. */
@@ -638,6 +659,7 @@ int main(void)
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_temporary_names),
 		cmocka_unit_test(test_open_directory),
+		cmocka_unit_test(test_open_directory_too_long),
 		cmocka_unit_test(test_open_directory_by_path),
 		cmocka_unit_test(test_can_rename),
 		cmocka_unit_test(test_make_directories),
