@@ -12,6 +12,12 @@
 #define CREDENTIAL_NAME "client-secret"
 #define LIFETIME_MIN	USEC_PER_SEC
 
+/* The unit's credential is empty where its file is missing. */
+#define EMPTY_CREDENTIAL \
+	"it is empty; put the secret into " SYSCONFDIR \
+	"/asset-agent/client-secret, then " \
+	"restart the service, which reads it at its start"
+
 TAILQ_HEAD(waiter_list, token_waiter);
 
 struct token {
@@ -184,6 +190,14 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 	tell(token, &failure);
 }
 
+static const char *why_no_secret(const struct token *token, int error)
+{
+	if (error != -ENODATA)
+		return log_errno(error);
+	return token->config->auth.client_secret_file ? "the file is empty"
+						      : EMPTY_CREDENTIAL;
+}
+
 /* The client secret, without the line's end that editors put behind it. */
 static int read_secret(const struct token *token, char **ret, char **ret_path)
 {
@@ -251,7 +265,7 @@ static void renew_from_server(struct token *token)
 	r = read_secret(token, &secret, &path);
 	if (r < 0) {
 		fail_later(token, "the client secret ", path ? path : "",
-			   r == -ENODATA ? "the file is empty" : log_errno(r));
+			   why_no_secret(token, r));
 	} else {
 		form = oauth_request_format(token->config->auth.client_id, secret,
 					    token->config->auth.scope);
