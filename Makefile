@@ -8,6 +8,7 @@ BINDIR     ?= $(PREFIX)/bin
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+CATALOGDIR ?= $(PREFIX)/lib/systemd/catalog
 VERSION    ?= 0.1.0
 BUILD      ?= build
 
@@ -247,12 +248,14 @@ install: all ## install below DESTDIR and PREFIX
 	chmod 0644 $(DESTDIR)$(UNITDIR)/asset-agent.service
 	$(INSTALL) -D -m 0644 systemd/asset-agent.sysusers $(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf
 	$(INSTALL) -D -m 0644 systemd/asset-agent.tmpfiles $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf
+	$(INSTALL) -D -m 0644 systemd/asset-agent.catalog $(DESTDIR)$(CATALOGDIR)/asset-agent.catalog
 	test -e $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf || \
 		$(INSTALL) -D -m 0644 conf/agent.conf $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf
 
 uninstall: ## remove what install put there; configuration, state and spools stay
 	rm -f $(DESTDIR)$(BINDIR)/asset-agent $(DESTDIR)$(UNITDIR)/asset-agent.service \
-		$(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf
+		$(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf \
+		$(DESTDIR)$(CATALOGDIR)/asset-agent.catalog
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
