@@ -826,8 +826,12 @@ static void set_common(struct http_request *request, const struct http_call *cal
 	if (call->timeout != USEC_INFINITY)
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, MILLISECONDS(call->timeout));
 	request->public_only = call->public_only;
-	if (settings->ca_file)
+	if (settings->ca_file) {
+		/* In place of the system's: the directory of those would count besides.
+		 */
 		curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
 	if (settings->client_certificate)
 		curl_easy_setopt(easy, CURLOPT_SSLCERT, settings->client_certificate);
 	if (settings->client_key)
