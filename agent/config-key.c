@@ -1,9 +1,11 @@
 #include <ctype.h>
+#include <strings.h>
 
 #include "config-key.h"
 #include "macro.h"
 
 #define NAME_LENGTH_MAX 32 /* of a name that is worth a guess */
+#define PART_MIN	4  /* letters that tell what was meant */
 
 #define IN(section, field) SECTION_##section, .offset = offsetof(struct config, field)
 #define OF_SPOOL(field)	   SECTION_SPOOL, .offset = offsetof(struct config_spool, field)
@@ -165,6 +167,14 @@ static bool is_typo(const char *text, const char *name)
 	       distance(text, name) <= MIN((size_t)2, strlen(name) / 3);
 }
 
+/* One is how the other begins. */
+static bool is_part(const char *text, const char *name)
+{
+	size_t length = MIN(strlen(text), strlen(name));
+
+	return length >= PART_MIN && strncasecmp(text, name, length) == 0;
+}
+
 int config_key_guess(enum config_section section, const char *name)
 {
 	for (int i = 0; i < CONFIG_KEYS; i++)
@@ -174,6 +184,10 @@ int config_key_guess(enum config_section section, const char *name)
 	for (int i = 0; i < CONFIG_KEYS; i++)
 		if (streq(config_keys[i].name, name))
 			return i;
+	for (int i = 0; i < CONFIG_KEYS; i++)
+		if (config_keys[i].section == section &&
+		    is_part(name, config_keys[i].name))
+			return i;
 	return -ENOENT;
 }
 
@@ -182,7 +196,8 @@ int config_section_guess(const char *text)
 	for (int i = 0; i < CONFIG_SECTIONS; i++)
 		if (is_typo(text, sections[i]))
 			return i;
-	return -ENOENT;
+	/* Such as [spool:x] or [Spool x]. */
+	return is_part(text, sections[SECTION_SPOOL]) ? SECTION_SPOOL : -ENOENT;
 }
 
 void *config_key_field(struct config *config, struct config_spool *spool,

@@ -92,11 +92,12 @@ int config_section_find(const char *text, const char **ret_name);
 /* The key of that section, or -ENOENT. */
 int config_key_find(enum config_section section, const char *name);
 
-/* The key that @name is most likely meant to be: one of nearly that name in @section, or
- * of that very name in another section; -ENOENT: none comes to mind. */
+/* The key that @name is most likely meant to be: one of nearly that name in @section, of
+ * that very name in another section, or one that begins alike; -ENOENT: none comes to
+ * mind. */
 int config_key_guess(enum config_section section, const char *name);
 
-/* The section whose name is nearly @text, or -ENOENT. */
+/* The section whose name is nearly @text, or begins alike, or -ENOENT. */
 int config_section_guess(const char *text);
 
 /* The field and the source of @key, which is one of @spool's (ignored for other keys). */

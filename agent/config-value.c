@@ -278,16 +278,43 @@ static int read_globs(const struct kind *kind, const char *text, void *field)
 	return 0;
 }
 
+/* Whether it is a host's name, of any kind, and its port. */
+static bool has_port(const char *glob)
+{
+	const char *colon = strchr(glob, ':');
+
+	return colon && colon[1] && !colon[1 + strspn(colon + 1, "0123456789")];
+}
+
+/* What would never match: a host is compared without its port and the rest of its URL. */
+static bool is_more_than_hosts(const struct strv *globs)
+{
+	for (size_t i = 0; i < globs->count; i++)
+		if (strchr(globs->items[i], '/') || has_port(globs->items[i]))
+			return true;
+	return false;
+}
+
 /* Hosts are compared in lower case. */
 static int read_hosts(const struct kind *kind, const char *text, void *field)
 {
 	_cleanup_free_ char *lower = strdup(text);
+	_cleanup_(strv_done) struct strv list = {};
+	int r;
 
 	if (!lower)
 		return -ENOMEM;
 	for (char *p = lower; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
-	return read_globs(kind, lower, field);
+	r = read_globs(kind, lower, &list);
+	if (r < 0)
+		return r;
+	if (is_more_than_hosts(&list))
+		return -EINVAL;
+	clear_list(field);
+	*(struct strv *)field = list;
+	list = (struct strv){};
+	return 0;
 }
 
 /* These are the agent's own to send: a second one breaks the request, or gives our token
@@ -414,7 +441,8 @@ static const struct kind kinds[CONFIG_KINDS] = {
 	[CONFIG_GLOBS] = { LIST(read_globs),
 		.expected = "at most " TO_STRING(CONFIG_LIST_MAX) " patterns" },
 	[CONFIG_HOSTS] = { LIST(read_hosts),
-		.expected = "at most " TO_STRING(CONFIG_LIST_MAX) " patterns" },
+		.expected = "at most " TO_STRING(CONFIG_LIST_MAX) " patterns of hosts, "
+			"without scheme, port and path" },
 	[CONFIG_HEADERS] = { LIST(read_header), .secret = true,
 		.expected = "of the form Name: value, in ASCII, "
 			TO_STRING(CONFIG_LIST_MAX) " at most, and none of "

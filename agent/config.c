@@ -88,8 +88,9 @@ static void unknown_section(struct loader *l, unsigned line, const char *text)
 
 	if (guess >= 0)
 		config_fault(&l->reading, l->file, line,
-			     "unknown section [%s]; is [%s] meant?", text,
-			     config_section_name((enum config_section)guess));
+			     "unknown section [%s]; is [%s%s] meant?", text,
+			     config_section_name((enum config_section)guess),
+			     guess == SECTION_SPOOL ? ":NAME" : "");
 	else
 		config_fault(&l->reading, l->file, line, "unknown section [%s]", text);
 }

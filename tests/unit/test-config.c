@@ -209,7 +209,7 @@ static const char everything[] =
 	"ClientSecretFile=/etc/secret\nScope=a.b c.d\n"
 	"[Upload]\nMethod=POST\nContentType=image/jpeg; q=1\nMimeTypes=/etc/types\n"
 	"Header=X-One:1\nHeader=X-Two:\t two words \nMaxConcurrent=1024\nBandwidth=10M\n"
-	"StallTimeout=1ms\nAllowedHosts=*.Example.com s3.local\n"
+	"StallTimeout=1ms\nAllowedHosts=*.Example.com fd00:* s3.local\n"
 	"[Retry]\nInitialDelay=5s\nMaxDelay=5s\nMaxAttempts=1\n"
 	"[State]\nDirectory=/var/lib/mine\n"
 	"[Report]\nLogLevel=debug\nLogTarget=stderr\nStatusFile=/run/mine.json\n"
@@ -248,7 +248,8 @@ static void test_everything(void **state)
 	assert_int_equal(c->upload.max_concurrent, CONFIG_CONCURRENT_MAX);
 	assert_int_equal(c->upload.bandwidth, 10 << 20);
 	assert_int_equal(c->upload.stall_timeout, USEC_PER_MSEC);
-	assert_list(&c->upload.allowed_hosts, ITEMS("*.example.com", "s3.local"));
+	assert_list(&c->upload.allowed_hosts,
+		    ITEMS("*.example.com", "fd00:*", "s3.local"));
 	assert_int_equal(c->retry.initial_delay, 5 * USEC_PER_SEC);
 	assert_int_equal(c->retry.max_delay, 5 * USEC_PER_SEC);
 	assert_int_equal(c->retry.max_attempts, 1);
@@ -373,6 +374,7 @@ static void test_accepted(void **state)
 #define HEADER \
 	"Header= must be of the form Name: value, in ASCII, 256 at most, and none of " \
 	"Authorization, Content-Length, Host and Transfer-Encoding\n"
+#define HOSTS	"at most 256 patterns of hosts, without scheme, port and path"
 #define EXPOSED " is plain http to another machine, which needs AllowInsecure=yes\n"
 
 /* A line in a section, which is made whole by what follows it. */
@@ -461,6 +463,10 @@ static void test_value_faults(void **state)
 		  "Bandwidth= must be a size above 0 such as 64K, 10M or 2G, or none, "
 		  "not "
 		  "\"0\"\n" },
+		{ "Upload", "AllowedHosts=*.a.org https://b.org",
+		  "AllowedHosts= must be " HOSTS ", not \"*.a.org https://b.org\"\n" },
+		{ "Upload", "AllowedHosts=b.org:443",
+		  "AllowedHosts= must be " HOSTS ", not \"b.org:443\"\n" },
 		{ "Upload", "StallTimeout=-1",
 		  "StallTimeout= must be " SPAN ", not \"-1\"\n" },
 		{ "Retry", "InitialDelay=0s",
@@ -509,6 +515,11 @@ static void test_value_faults(void **state)
 		{ "API", "MaxConcurrent=3",
 		  "unknown key MaxConcurrent= in [API]; is "
 		  "MaxConcurrent= of [Upload] meant?\n" },
+		{ "Auth", "ClientSecret=x",
+		  "unknown key ClientSecret= in [Auth]; is ClientSecretFile= of [Auth] "
+		  "meant?\n" },
+		{ "API", "proxyURL=x",
+		  "unknown key proxyURL= in [API]; is Proxy= of [API] meant?\n" },
 		{ "API", "Frobnicate=yes", "unknown key Frobnicate= in [API]\n" },
 		{ "API", "AKeyThatIsFarTooLongToBeAnythingThatWeEverHeardOf=",
 		  "unknown key AKeyThatIsFarTooLongToBeAnythingThatWeEverHeardOf= in "
@@ -662,7 +673,7 @@ static void test_faults_between_keys(void **state)
 		  "agent.conf:1: unknown section [Retrys]; is [Retry] meant?\n"
 		  "agent.conf:4: unknown section [api]; is [API] meant?\n"
 		  "agent.conf:5: unknown section [Frob]\n"
-		  "agent.conf:6: unknown section [Spool :x]\n" },
+		  "agent.conf:6: unknown section [Spool :x]; is [Spool:NAME] meant?\n" },
 		{ GOOD "[Spool:]\nPath=x\n[Spool:a/b]\n[Spool:a\tb]\n",
 		  "agent.conf:10: the name of a spool must be 1 to 64 bytes without a "
 		  "slash\n"
@@ -725,7 +736,7 @@ static void test_ceilings(void **state)
 		  "agent.conf:1030: there are more than 256 spools\n" },
 		{ GOOD "[Upload]\n", "Header=X-#: x\n", 256, "agent.conf:267: " HEADER },
 		{ GOOD "[Upload]\nAllowedHosts=", "host# ", 256,
-		  "agent.conf:11: AllowedHosts= must be at most 256 patterns, not "
+		  "agent.conf:11: AllowedHosts= must be " HOSTS ", not "
 		  "\"host0 host1 host2 host3 host4 host5 host6 host7 host8 host9 "
 		  "...\"\n" },
 		{ GOOD "Ignore=", "*# ", 256,
