@@ -20,14 +20,14 @@ PACKAGES   := libcurl json-c libsystemd sqlite3
 
 # The modules, bottom layer first: a file includes its own layer and those below, and
 # `make layers` fails where one does not.
-LAYER_0 := macro clock random strv text journal log fs parse ini json plain address place \
-           size
-LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress
+LAYER_0 := macro clock random strv text journal log fs parse ini json plain address \
+           place size
+LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress fold
 LAYER_2 := config-value config-url config-key config-set config-check config mime asset-api oauth \
            content-url sidecar snapshot ledger-db ledger-thread ledger
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
            spool-tree spool http notify
-LAYER_4 := spool-news health token transfer-state transfer-finish transfer-send transfer-ask \
+LAYER_4 := failures spool-news health token transfer-state transfer-finish transfer-send transfer-ask \
            transfer uploader agent
 LAYER_5 := command main
 LAYERS  := 0 1 2 3 4 5

@@ -4,6 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "agent.h"
+#include "failures.h"
 #include "health.h"
 #include "log.h"
 #include "macro.h"
@@ -26,6 +27,7 @@ struct agent {
 	struct token *token;
 	struct watch *watch;
 	struct health health;
+	struct failures *failures;
 	struct transfer_services services;
 	struct uploader *uploader;
 	struct spool **spools;
@@ -257,7 +259,7 @@ static void on_not_a_file(void *userdata, struct spool_directory *directory,
 
 	if (file)
 		agent->no_place++;
-	spool_news_tell_not_a_file(directory, name, why);
+	spool_news_tell_not_a_file(agent->failures, directory, name, why);
 }
 
 static void on_news(void *userdata, struct spool *spool,
@@ -431,6 +433,8 @@ static int open_services(struct agent *agent)
 	r = http_new(agent->event, &settings, &agent->http);
 	if (r >= 0)
 		r = token_new(agent->event, agent->http, config, &agent->token);
+	if (r >= 0)
+		r = failures_new(agent->event, &agent->failures);
 	if (r < 0)
 		return r;
 	health_init(&agent->health, &backoff, config->api.request_interval,
@@ -445,6 +449,7 @@ static int open_services(struct agent *agent)
 		.token = agent->token,
 		.ledger = agent->ledger,
 		.health = &agent->health,
+		.failures = agent->failures,
 	};
 	return uploader_new(agent->event, &agent->services, agent->mode == AGENT_DRAIN,
 			    &ops, agent, &agent->uploader);
@@ -603,6 +608,7 @@ static void finish(struct agent *agent)
 		spool_free(agent->spools[i]);
 	free(agent->spools);
 	free(agent->orphans);
+	failures_free(agent->failures);
 	watch_free(agent->watch);
 	token_free(agent->token);
 	http_free(agent->http);
@@ -647,6 +653,7 @@ static bool log_stopped(const struct agent *agent)
 	counts.more |= agent->spool_away;
 	summary = progress_summary(&agent->progress, &counts, why, clock_monotonic());
 	log_foot(NULL);
+	failures_tell(agent->failures);
 	log_info(LOG_STOPPED, "%s. %s",
 		 agent->gave_up ? "Gave up waiting for the service"
 		 : agent->mode == AGENT_RUN || agent->stopping ? "Stopped"

@@ -49,6 +49,7 @@ static const char *const message_ids[LOG_KINDS] = {
 	[LOG_LINES_LOST] = "2ba53a80595e4ede868d2d1999cc16e2",
 	[LOG_DIRECTORY_UNWRITABLE] = "373c74027cbc4b80b284fbeb7ee1fc98",
 	[LOG_DIRECTORY_UNREADABLE] = "a172af360214408db9c982d83f437b49",
+	[LOG_BURST] = "4e4b25c2f32349e3990803658474c468",
 };
 
 enum { FIELDS_MAX = 16, NUMBER_MAX = 24 };
@@ -105,6 +106,7 @@ static void add_fields(struct field_list *list, const struct log_fields *f)
 		   (uint64_t)f->http_status);
 	add_string(list, "ASSET_ERROR_CODE", f->error_code);
 	add_number(list, "ASSET_RETRY_USEC", f->retry > 0, f->retry);
+	add_number(list, "ASSET_COUNT", f->count > 0, f->count);
 }
 
 /* @message_id and @fields may be NULL. */

@@ -48,6 +48,7 @@ enum log_kind {
 	LOG_LINES_LOST,
 	LOG_DIRECTORY_UNWRITABLE,
 	LOG_DIRECTORY_UNREADABLE,
+	LOG_BURST,
 	LOG_KINDS
 };
 
@@ -64,7 +65,8 @@ struct log_fields {
 	unsigned attempt;
 	int http_status;
 	usec_t duration;
-	usec_t retry; /* until the next try */
+	usec_t retry;	/* until the next try */
+	uint64_t count; /* of like ones that this line tells of */
 };
 
 enum log_target { LOG_TO_STDERR, LOG_TO_JOURNAL };

@@ -2,7 +2,8 @@
 #include "log.h"
 #include "macro.h"
 
-void spool_news_tell_not_a_file(struct spool_directory *directory, const char *name,
+void spool_news_tell_not_a_file(struct failures *failures,
+				struct spool_directory *directory, const char *name,
 				const char *why)
 {
 	const struct spool *spool = spool_of(directory);
@@ -13,8 +14,8 @@ void spool_news_tell_not_a_file(struct spool_directory *directory, const char *n
 		path = NULL;
 	fields.file = path;
 	fields.spool = spool ? spool_config(spool)->name : NULL;
-	log_event(LOG_WARNING, LOG_NOT_A_FILE, &fields, "Not uploading %s: it is %s.",
-		  path ? path : name, why);
+	log_event(failures_level(failures, LOG_NOT_A_FILE, &fields), LOG_NOT_A_FILE,
+		  &fields, "Not uploading %s: it is %s.", path ? path : name, why);
 }
 
 static void tell_polling(const struct config_spool *config, int error)

@@ -5,10 +5,13 @@
  * polled, or holds what can't be uploaded.
  */
 
+#include "failures.h"
 #include "spool.h"
 
-/* The callbacks of struct spool_ops, less their userdata. */
 void spool_news_tell(struct spool *spool, struct spool_directory *directory,
 		     enum spool_news news, int error);
-void spool_news_tell_not_a_file(struct spool_directory *directory, const char *name,
+
+/* Bursts of such are folded by @failures. */
+void spool_news_tell_not_a_file(struct failures *failures,
+				struct spool_directory *directory, const char *name,
 				const char *why);

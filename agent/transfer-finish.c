@@ -21,6 +21,12 @@ static struct log_fields failure_fields(const struct transfer *t, const char *pa
 	};
 }
 
+static int level_of(const struct transfer *t, enum log_kind kind,
+		    const struct log_fields *fields)
+{
+	return failures_level(t->services->failures, kind, fields);
+}
+
 static usec_t draw_wait(const struct transfer *t, unsigned failures)
 {
 	const struct config *config = t->services->config;
@@ -70,8 +76,9 @@ static void sidecar_failed(struct transfer *t, int error)
 	fields.asset_id = t->id;
 	fields.retry = MAX(wait, 1U);
 	log_event(
-		t->sidecar_failures == 1 ? LOG_WARNING : LOG_DEBUG, LOG_SIDECAR_FAILED,
-		&fields,
+		t->sidecar_failures == 1 ? level_of(t, LOG_SIDECAR_FAILED, &fields)
+					 : LOG_DEBUG,
+		LOG_SIDECAR_FAILED, &fields,
 		"Could not write the sidecar of %s: %s. Nothing is lost; next try in %s.",
 		path ? path : t->name, log_errno(error), clock_format_span(span, wait));
 	transfer_finish(t, TRANSFER_FAILED);
@@ -88,7 +95,7 @@ static void log_given_up(const struct transfer *t)
 	fields.size = t->identity.size;
 
 	log_event(
-		LOG_ERR, LOG_GIVEN_UP, &fields,
+		level_of(t, LOG_GIVEN_UP, &fields), LOG_GIVEN_UP, &fields,
 		"Gave up %s after %u %s, at stage %s: %s%s%s. Delete %s" SIDECAR_ERROR_SUFFIX
 		" or change the file to try again.",
 		path ? path : t->name, t->attempts, t->attempts == 1 ? "try" : "tries",
@@ -143,7 +150,7 @@ static void log_retrying(const struct transfer *t, usec_t wait)
 
 	fields.retry = MAX(wait, 1U);
 
-	log_event(LOG_INFO, LOG_RETRYING, &fields,
+	log_event(level_of(t, LOG_RETRYING, &fields), LOG_RETRYING, &fields,
 		  "Could not upload %s: %s; try %u of %" PRIu64 " in %s.",
 		  path ? path : t->name, transfer_error_text(t), t->attempts + 1,
 		  t->services->config->retry.max_attempts, clock_format_span(span, wait));

@@ -16,6 +16,7 @@
 #include "asset-api.h"
 #include "config.h"
 #include "content-url.h"
+#include "failures.h"
 #include "health.h"
 #include "http.h"
 #include "intake.h"
@@ -56,6 +57,7 @@ struct transfer_services {
 	struct token *token;
 	struct ledger *ledger;
 	struct health *health;
+	struct failures *failures;
 	/* How many files wait now, for messages. */
 	size_t (*waiting)(void *userdata);
 	/* Never from within transfer_start(). */

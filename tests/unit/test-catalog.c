@@ -32,6 +32,7 @@ static const struct {
 	{ LOG_SPOOL_FREE, "ASSET_SPOOL" },
 	{ LOG_DIRECTORY_UNWRITABLE, "ASSET_SPOOL" },
 	{ LOG_DIRECTORY_UNREADABLE, "ASSET_SPOOL" },
+	{ LOG_BURST, "ASSET_COUNT ASSET_STAGE" },
 };
 
 static char *catalog;

@@ -302,6 +302,7 @@ static void test_all_fields(void **state)
 		.http_status = 503,
 		.duration = 1234567,
 		.retry = 7654321,
+		.count = 17,
 	};
 	static const char *const expected[][2] = {
 		{ "MESSAGE", "Uploaded /spool/a\\nPRIORITY=0\\x1B\\xFF.jpg." },
@@ -318,6 +319,7 @@ static void test_all_fields(void **state)
 		{ "ASSET_HTTP_STATUS", "503" },
 		{ "ASSET_ERROR_CODE", "400-196" },
 		{ "ASSET_RETRY_USEC", "7654321" },
+		{ "ASSET_COUNT", "17" },
 	};
 	struct capture c;
 
