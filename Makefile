@@ -9,6 +9,9 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 CATALOGDIR ?= $(PREFIX)/lib/systemd/catalog
+MANDIR     ?= $(PREFIX)/share/man
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
 VERSION    ?= 0.1.0
 BUILD      ?= build
 
@@ -249,13 +252,19 @@ install: all ## install below DESTDIR and PREFIX
 	$(INSTALL) -D -m 0644 systemd/asset-agent.sysusers $(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf
 	$(INSTALL) -D -m 0644 systemd/asset-agent.tmpfiles $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf
 	$(INSTALL) -D -m 0644 systemd/asset-agent.catalog $(DESTDIR)$(CATALOGDIR)/asset-agent.catalog
+	$(INSTALL) -D -m 0644 agent/asset-agent.8 $(DESTDIR)$(MANDIR)/man8/asset-agent.8
+	$(INSTALL) -D -m 0644 conf/agent.conf.5 $(DESTDIR)$(MANDIR)/man5/agent.conf.5
+	$(INSTALL) -D -m 0644 conf/completion.bash $(DESTDIR)$(BASHDIR)/asset-agent
+	$(INSTALL) -D -m 0644 conf/_asset-agent $(DESTDIR)$(ZSHDIR)/_asset-agent
 	test -e $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf || \
 		$(INSTALL) -D -m 0644 conf/agent.conf $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf
 
 uninstall: ## remove what install put there; configuration, state and spools stay
 	rm -f $(DESTDIR)$(BINDIR)/asset-agent $(DESTDIR)$(UNITDIR)/asset-agent.service \
 		$(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf \
-		$(DESTDIR)$(CATALOGDIR)/asset-agent.catalog
+		$(DESTDIR)$(CATALOGDIR)/asset-agent.catalog \
+		$(DESTDIR)$(MANDIR)/man8/asset-agent.8 $(DESTDIR)$(MANDIR)/man5/agent.conf.5 \
+		$(DESTDIR)$(BASHDIR)/asset-agent $(DESTDIR)$(ZSHDIR)/_asset-agent
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
