@@ -32,14 +32,12 @@ _asset_agent()
 	local options='--config --help --version' command count
 
 	COMPREPLY=()
-	[[ $word == = ]] && before== word=
 	[[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
-	case $before in
-	-c | --config | --confi | --conf | --con)
+	[[ $word == = ]] && word=
+	if [[ $before == -c || $before == --config ]]; then
 		_asset_agent_configuration "$word"
 		return
-		;;
-	esac
+	fi
 	read -r command count < <(_asset_agent_command)
 	case $command in
 	check) options+=' --online' ;;
