@@ -333,7 +333,7 @@ static int open_spools(struct agent *agent)
 		r = spool_new(agent->event, agent->watch, &agent->config->spools[i], &ops,
 			      agent, &agent->spools[agent->spool_count]);
 		if (r >= 0)
-			agent->spool_count++;
+			spool_open(agent->spools[agent->spool_count++]);
 	}
 	return r;
 }
