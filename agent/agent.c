@@ -10,12 +10,12 @@
 #include "macro.h"
 #include "notify.h"
 #include "progress.h"
+#include "report.h"
 #include "spool-news.h"
 #include "uploader.h"
 
-#define STATUS_INTERVAL USEC_PER_SEC	      /* of STATUS=, at the most */
-#define FOOT_INTERVAL	(100 * USEC_PER_MSEC) /* of the line on a terminal */
-#define STOP_GRACE	(10 * USEC_PER_SEC)   /* for what is on its way at a stop */
+#define FOOT_INTERVAL (100 * USEC_PER_MSEC) /* of the line on a terminal */
+#define STOP_GRACE    (10 * USEC_PER_SEC)   /* for what is on its way at a stop */
 
 struct agent {
 	const struct config *config;
@@ -36,47 +36,15 @@ struct agent {
 	/* Rows of the ledger whose spool is away: restored when it is back. */
 	uint64_t *orphans;
 	size_t orphan_count;
-	sd_event_source *status_source, *stop_source;
-	bool status_armed, stopping, gave_up, broken;
-	bool told_ready;   /* the service manager knows */
+	sd_event_source *foot_source, *stop_source;
+	bool foot_armed, started, stopping, gave_up, broken;
 	uint64_t no_place; /* files that can't be uploaded as they are */
 	struct progress progress;
+	struct tally tally;
+	struct report *report;
 };
 
 /* ---- what people see ---- */
-
-static void format_since(char buffer[static CLOCK_STRING_MAX], usec_t real)
-{
-	time_t seconds = (time_t)(real / USEC_PER_SEC);
-	struct tm tm;
-
-	if (!localtime_r(&seconds, &tm) ||
-	    !strftime(buffer, CLOCK_STRING_MAX, "%H:%M", &tm))
-		buffer[0] = '\0';
-}
-
-static char *status_text(const struct agent *agent)
-{
-	const struct health_service *away = health_away(&agent->health);
-	struct uploader_stats stats = uploader_stats(agent->uploader);
-	_cleanup_free_ char *trouble = NULL;
-	char since[CLOCK_STRING_MAX];
-	char *text;
-
-	if (away) {
-		format_since(since, away->since);
-		if (asprintf(&trouble, "; %s unreachable since %s", away->name, since) <
-		    0)
-			trouble = NULL;
-	}
-	if (asprintf(&text,
-		     "Uploading %zu, waiting %zu%s, uploaded %" PRIu64 ", failed %" PRIu64
-		     "%s",
-		     stats.moving, stats.waiting, stats.more ? "+" : "", stats.uploaded,
-		     stats.failed, trouble ? trouble : "") < 0)
-		return NULL;
-	return text;
-}
 
 static bool shows_foot(const struct agent *agent)
 {
@@ -120,44 +88,51 @@ static void show_foot(struct agent *agent)
 		log_foot(line);
 }
 
-/* 0, or -EAGAIN: it did not get through. */
-static int show_status(struct agent *agent)
-{
-	_cleanup_free_ char *text = status_text(agent);
-
-	if (shows_foot(agent))
-		show_foot(agent);
-	if (!agent->told_ready)
-		agent->told_ready = notify_ready() == 0;
-	if (!text || !agent->told_ready)
-		return -EAGAIN;
-	return notify_status("%s", text);
-}
-
-/* At most one status an interval, and no timer while nothing changes. */
-static void on_changed(void *userdata)
-{
-	struct agent *agent = userdata;
-	usec_t interval = shows_foot(agent) ? FOOT_INTERVAL : STATUS_INTERVAL;
-
-	if (agent->status_armed)
-		return;
-	agent->status_armed = true;
-	(void)sd_event_source_set_time(agent->status_source,
-				       usec_add(clock_monotonic(), interval));
-	(void)sd_event_source_set_enabled(agent->status_source, SD_EVENT_ONESHOT);
-}
-
-static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_foot(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct agent *agent = userdata;
 
 	(void)source;
 	(void)usec;
-	agent->status_armed = false;
-	if (show_status(agent) < 0)
-		on_changed(agent);
+	agent->foot_armed = false;
+	show_foot(agent);
 	return 0;
+}
+
+/* No timer while nothing changes. */
+static void on_changed(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	report_changed(agent->report);
+	if (agent->foot_armed || !shows_foot(agent))
+		return;
+	agent->foot_armed = true;
+	(void)sd_event_source_set_time(agent->foot_source,
+				       usec_add(clock_monotonic(), FOOT_INTERVAL));
+	(void)sd_event_source_set_enabled(agent->foot_source, SD_EVENT_ONESHOT);
+}
+
+static enum snapshot_state state_of(const struct agent *agent)
+{
+	if (agent->stopping)
+		return SNAPSHOT_STOPPING;
+	if (!agent->started)
+		return SNAPSHOT_STARTING;
+	return agent->mode == AGENT_DRAIN ? SNAPSHOT_DRAINING : SNAPSHOT_RUNNING;
+}
+
+static void whom_to_ask(void *userdata, struct survey *ret)
+{
+	struct agent *agent = userdata;
+
+	*ret = (struct survey){
+		.state = state_of(agent),
+		.uploader = agent->uploader,
+		.health = &agent->health,
+		.spools = agent->spools,
+		.spool_count = agent->spool_count,
+	};
 }
 
 /* ---- what was unfinished ---- */
@@ -268,6 +243,7 @@ static void on_news(void *userdata, struct spool *spool,
 	struct agent *agent = userdata;
 
 	spool_news_tell(spool, directory, news, error);
+	report_changed(agent->report);
 	switch (news) {
 	case SPOOL_AWAY:
 	case SPOOL_DIRECTORY_UNWRITABLE:
@@ -410,6 +386,7 @@ static int on_ledger(sd_event_source *source, int fd, uint32_t revents, void *us
 static int open_services(struct agent *agent)
 {
 	static const struct uploader_ops ops = { on_room, on_changed };
+	static const struct report_ops report_ops = { whom_to_ask };
 	const struct config *config = agent->config;
 	const struct backoff backoff = { config->retry.initial_delay,
 					 config->retry.max_delay };
@@ -435,8 +412,12 @@ static int open_services(struct agent *agent)
 		r = token_new(agent->event, agent->http, config, &agent->token);
 	if (r >= 0)
 		r = failures_new(agent->event, &agent->failures);
+	if (r >= 0)
+		r = report_new(agent->event, config, &agent->tally, &report_ops, agent,
+			       &agent->report);
 	if (r < 0)
 		return r;
+	token_count_in(agent->token, &agent->tally);
 	health_init(&agent->health, &backoff, config->api.request_interval,
 		    config->api.request_burst);
 	health_name(&agent->health, HEALTH_AUTH, token_source(agent->token));
@@ -450,6 +431,7 @@ static int open_services(struct agent *agent)
 		.ledger = agent->ledger,
 		.health = &agent->health,
 		.failures = agent->failures,
+		.tally = &agent->tally,
 	};
 	return uploader_new(agent->event, &agent->services, agent->mode == AGENT_DRAIN,
 			    &ops, agent, &agent->uploader);
@@ -520,6 +502,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 		 strsignal((int)info->ssi_signo), uploader_stats(agent->uploader).moving);
 	notify_stopping();
 	uploader_stop(agent->uploader);
+	report_changed(agent->report);
 	return sd_event_add_time(agent->event, &agent->stop_source, CLOCK_MONO, deadline,
 				 USEC_PER_MSEC, on_grace_over, agent);
 }
@@ -559,8 +542,8 @@ static int open_loop(struct agent *agent)
 		r = sd_event_add_io(agent->event, NULL, ledger_fd(agent->ledger), EPOLLIN,
 				    on_ledger, agent);
 	if (r >= 0)
-		r = sd_event_add_time(agent->event, &agent->status_source, CLOCK_MONO,
-				      USEC_INFINITY, USEC_PER_MSEC, on_status, agent);
+		r = sd_event_add_time(agent->event, &agent->foot_source, CLOCK_MONO,
+				      USEC_INFINITY, USEC_PER_MSEC, on_foot, agent);
 	return r;
 }
 
@@ -609,11 +592,12 @@ static void finish(struct agent *agent)
 	free(agent->spools);
 	free(agent->orphans);
 	failures_free(agent->failures);
+	report_free(agent->report);
 	watch_free(agent->watch);
 	token_free(agent->token);
 	http_free(agent->http);
 	mime_free(agent->mime);
-	sd_event_source_disable_unref(agent->status_source);
+	sd_event_source_disable_unref(agent->foot_source);
 	sd_event_source_disable_unref(agent->stop_source);
 	sd_event_unref(agent->event);
 }
@@ -671,11 +655,14 @@ int agent_run(const struct config *config, enum agent_mode mode)
 	r = start(&agent);
 	if (r >= 0) {
 		log_started(&agent);
-		on_status(NULL, 0, &agent);
+		agent.started = true;
+		report_now(agent.report);
 		r = sd_event_loop(agent.event);
 		if (r < 0)
 			log_error(LOG_LOOP_BROKE, "The event loop broke down: %s.",
 				  log_errno(r));
+		else
+			report_stopped(agent.report);
 		if (!log_stopped(&agent))
 			r = -EIO;
 	}

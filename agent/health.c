@@ -243,6 +243,7 @@ void health_failed(struct health *health, unsigned index, health_probes *probes,
 	bool probe = take_probe(probes, index);
 	usec_t now = clock_monotonic();
 
+	snprintf(service->why, HEALTH_WHY_MAX, "%s", failure->why);
 	if (breaker_failed(&service->breaker, probe, now, failure->retry_after,
 			   random_draw()) == BREAKER_OPENED) {
 		service->since = clock_realtime();
@@ -278,8 +279,7 @@ void health_leave(struct health *health, health_probes *probes)
 			breaker_abandoned(&health->services[i].breaker, true);
 }
 
-/* Not a host that was granted once, and is no more. */
-static bool counts(const struct health *health, unsigned index)
+bool health_counts(const struct health *health, unsigned index)
 {
 	uint64_t known = MIN(health->grant_count, (uint64_t)HEALTH_GRANTS_MAX);
 
@@ -295,7 +295,7 @@ const struct health_service *health_away(const struct health *health)
 {
 	for (unsigned i = 0; i < health->used; i++)
 		if (health->services[i].breaker.state != BREAKER_CLOSED &&
-		    counts(health, i))
+		    health_counts(health, i))
 			return &health->services[i];
 	return NULL;
 }

@@ -19,6 +19,7 @@
 #define HEALTH_HOSTS_MAX  16 /* storage hosts that are told apart */
 #define HEALTH_GRANTS_MAX 8  /* latest grants that tell where the next one may lead */
 #define HEALTH_NAME_MAX	  256
+#define HEALTH_WHY_MAX	  512
 
 enum health_part { HEALTH_AUTH, HEALTH_API, HEALTH_DISK, HEALTH_STORAGE };
 
@@ -37,7 +38,8 @@ enum health_need {
 struct health_service {
 	char name[HEALTH_NAME_MAX]; /* for people: a URL's host, a path */
 	struct breaker breaker;
-	usec_t since;  /* real time, while it is away */
+	usec_t since;		  /* real time, while it is away */
+	char why[HEALTH_WHY_MAX]; /* its last failure, for people; cut short if need be */
 	uint64_t used; /* a host's: counts up with each time that one is spoken of */
 };
 
@@ -114,6 +116,10 @@ void health_works(struct health *health, unsigned index, health_probes *probes,
 
 /* The transfer ends; what it did not get to asking, another may probe. */
 void health_leave(struct health *health, health_probes *probes);
+
+/* Whether files may need the service @index now: not a storage host that was granted
+ * once, and by none of the latest grants. */
+bool health_counts(const struct health *health, unsigned index);
 
 /* The first service that is away, or NULL. Of the storage hosts only those count that the
  * latest grants named, if any did. */

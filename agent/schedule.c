@@ -213,3 +213,24 @@ usec_t schedule_wake(const struct schedule *schedule)
 {
 	return schedule->heap_size > 0 ? schedule->heap[0]->at : USEC_INFINITY;
 }
+
+struct visit {
+	void (*each)(void *userdata, const struct item *item);
+	void *userdata;
+};
+
+static void visit_node(const void *node, VISIT order, void *closure)
+{
+	const struct visit *visit = closure;
+
+	if (order == postorder || order == leaf)
+		visit->each(visit->userdata, *(struct item *const *)node);
+}
+
+void schedule_each(const struct schedule *schedule,
+		   void (*each)(void *userdata, const struct item *item), void *userdata)
+{
+	struct visit visit = { .each = each, .userdata = userdata };
+
+	twalk_r(schedule->index, visit_node, &visit);
+}

@@ -75,5 +75,9 @@ void schedule_remove(struct schedule *schedule, struct item *item);
 /* Makes ready what was to wait until @now or earlier. Returns how many. */
 size_t schedule_advance(struct schedule *schedule, usec_t now);
 
+/* Calls @each for every item, in no order. It may not change the schedule. */
+void schedule_each(const struct schedule *schedule,
+		   void (*each)(void *userdata, const struct item *item), void *userdata);
+
 /* When schedule_advance() has something to do; USEC_INFINITY: never. */
 usec_t schedule_wake(const struct schedule *schedule);

@@ -27,12 +27,22 @@ const char *spool_directory_name(const struct spool_directory *directory)
 	return slash ? slash + 1 : directory->path;
 }
 
+/* It came to be apart, or is no longer. */
+static void count_apart(struct spool_directory *directory)
+{
+	struct spool_directory *root = directory->root;
+
+	if (root)
+		root->aparts += directory->apart ? 1U : -1U;
+}
+
 bool spool_directory_set_apart(struct spool_directory *directory, bool apart)
 {
-	bool is_new = directory->apart != apart;
-
+	if (directory->apart == apart)
+		return false;
 	directory->apart = apart;
-	return is_new;
+	count_apart(directory);
+	return true;
 }
 
 /* Only what is held can't be deleted and its inode number given to another. */
@@ -98,6 +108,7 @@ void spool_directory_leave(struct spool_directory *directory, struct watch *watc
 	if (directory->wd >= 0)
 		watch_remove(watch, directory->wd);
 	directory->wd = -1;
+	(void)spool_directory_set_apart(directory, false);
 	directory->spool = NULL;
 	directory->root = NULL;
 	directory->parent = NULL;

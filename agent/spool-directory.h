@@ -38,6 +38,7 @@ struct spool_directory {
 	bool failed;			/* it could not be read when it was tried last */
 	bool closed;			/* nor a file be made in it */
 	bool apart;			/* from DoneDirectory */
+	unsigned aparts;		/* the root: so many of the spool's are */
 
 	/* Those of spool-index. */
 	LIST_HEAD(, spool_directory) children;

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 
 #include "fs.h"
+#include "log.h"
 #include "once.h"
 #include "sidecar.h"
 #include "spool-entry.h"
@@ -16,6 +17,8 @@ struct spool {
 	struct once warned;
 	bool away, remote, polling;
 	bool told_away, told_polling;
+	int error; /* why it is away */
+	uint64_t uploaded, failed;
 	bool routed;		      /* the way to it is watched, too */
 	sd_event_source *poll_source; /* finds the root, makes sure of it, polls */
 	sd_event_source *look_source; /* for spool_look_at() */
@@ -39,6 +42,47 @@ struct intake_rules spool_directory_rules(const struct spool_directory *director
 					: spool->config->settle,
 		.remote = spool->remote,
 	};
+}
+
+/* ---- what is told of it ---- */
+
+void spool_count(struct spool *spool, bool uploaded)
+{
+	if (uploaded)
+		spool->uploaded++;
+	else
+		spool->failed++;
+}
+
+/* What keeps files of @root back, or NULL. */
+static const char *why_held(const struct spool_directory *root)
+{
+	if (root->failed)
+		return "its directory can't be read";
+	if (root->closed)
+		return "no sidecar can be written in its directory";
+	if (root->aparts > 0)
+		return "its files can't be moved to DoneDirectory";
+	return NULL;
+}
+
+struct spool_stats spool_stats(const struct spool *spool)
+{
+	const struct spool_directory *root = spool->tree.index.root;
+	struct spool_stats stats = {
+		.state = spool->polling ? SPOOL_IS_POLLED : SPOOL_IS_WATCHED,
+		.uploaded = spool->uploaded,
+		.failed = spool->failed,
+	};
+
+	if (spool->away) {
+		stats.state = SPOOL_IS_AWAY;
+		stats.why = log_errno(spool->error);
+	} else if (root && why_held(root)) {
+		stats.state = SPOOL_IS_HELD;
+		stats.why = why_held(root);
+	}
+	return stats;
 }
 
 /* ---- when to look without an event ---- */
@@ -214,6 +258,7 @@ static void on_unwatched(void *userdata, int error)
 
 static void tell_away(struct spool *spool, int error)
 {
+	spool->error = error;
 	if (!spool->told_away)
 		spool->ops->news(spool->userdata, spool, NULL, SPOOL_AWAY, error);
 	spool->told_away = true;
@@ -225,6 +270,7 @@ static void on_lost(void *userdata, int error)
 	struct spool *spool = userdata;
 
 	spool->away = true;
+	spool->error = error;
 	spool->polling = false;
 	/* Another may be in its place already: not from here, in the midst of the old. */
 	if (spool->watch)

@@ -76,6 +76,25 @@ void spool_check(struct spool *spool);
 /* Look through @directory again at @at (monotonic): something in it is due only then. */
 void spool_look_at(struct spool_directory *directory, usec_t at);
 
+enum spool_state {
+	SPOOL_IS_WATCHED,
+	SPOOL_IS_POLLED,
+	SPOOL_IS_AWAY, /* its directory can't be opened */
+	SPOOL_IS_HELD, /* files of it wait for a directory to be mended */
+};
+
+struct spool_stats {
+	enum spool_state state;
+	const char
+		*why; /* away or held: a phrase, which lives as long as nothing changes */
+	uint64_t uploaded, failed; /* files, that spool_count() told of */
+};
+
+struct spool_stats spool_stats(const struct spool *spool);
+
+/* A file of it was uploaded, or (@uploaded false) given up. */
+void spool_count(struct spool *spool, bool uploaded);
+
 /* Whether every directory that can be has been looked through, and no event waits for
  * room. */
 bool spool_is_quiet(const struct spool *spool);

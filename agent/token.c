@@ -33,6 +33,7 @@ struct token {
 	sd_event_source
 		*tell_source; /* tells the waiters from the loop, never from get */
 	char *failure;	      /* to tell them; NULL: none */
+	struct tally *tally;  /* may be NULL */
 };
 
 static void forget(struct token *token)
@@ -154,6 +155,14 @@ static void renew_from_file(struct token *token)
 
 /* ---- from a token server ---- */
 
+static void count(const struct token *token, const struct http_answer *answer,
+		  enum transport transport)
+{
+	if (token->tally)
+		tally_request(token->tally, STAGE_TOKEN, transport, answer->status,
+			      answer->duration);
+}
+
 static void on_answer(void *userdata, const struct http_answer *answer)
 {
 	struct token *token = userdata;
@@ -167,6 +176,7 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 	if (answer->transport == TRANSPORT_ANSWERED && answer->status / 100 == 2) {
 		if (oauth_token_parse(answer->body, answer->length, &fresh, &reason) ==
 		    0) {
+			count(token, answer, TRANSPORT_ANSWERED);
 			adopt(token, &fresh);
 			tell(token, NULL);
 			return;
@@ -182,6 +192,7 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 		}
 		failure.why = said ? said : "";
 	}
+	count(token, answer, failure.answer.transport);
 	token->not_before = usec_add(now, answer->retry_after);
 	/* While the old one serves, a renewal that failed is tried again in good time. */
 	if (token->current.access_token)
@@ -355,6 +366,11 @@ int token_new(sd_event *event, struct http *http, const struct config *config,
 	(void)sd_event_source_set_enabled(token->tell_source, SD_EVENT_OFF);
 	*ret = token;
 	return 0;
+}
+
+void token_count_in(struct token *token, struct tally *tally)
+{
+	token->tally = tally;
 }
 
 void token_free(struct token *token)

@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "http.h"
+#include "tally.h"
 
 struct token;
 
@@ -38,6 +39,9 @@ void token_free(struct token *token);
  * read or fetched anew. @renewed: the [Auth] of it, or the way there, is another one;
  * then a request under way is cancelled, and nobody may be waiting. */
 void token_configure(struct token *token, const struct config *config, bool renewed);
+
+/* Its requests are counted in @tally, which must outlive it. */
+void token_count_in(struct token *token, struct tally *tally);
 
 /* The token to use now, which lives until the event loop turns, and in *@ret_serial what
  * to call it; or NULL: @waiter is told later. */

@@ -85,6 +85,7 @@ static void refuse_url(struct transfer *t, const char *reason)
 		why = NULL;
 	transfer_drop_grant(t);
 	transfer_set_error(t, STAGE_UPLOAD, why ? why : "out of memory");
+	t->transport = TRANSPORT_REFUSED_URL;
 	(void)transfer_judge(t, TRANSPORT_REFUSED_URL);
 	transfer_report_failure(t, HEALTH_API, 0);
 	transfer_pause(t);
@@ -145,6 +146,8 @@ static void on_asked(void *userdata, const struct http_answer *answer)
 		r = asset_grant_parse(answer->body, answer->length, &grant, &reason);
 	if (r < 0)
 		transport = TRANSPORT_BAD_ANSWER;
+	tally_request(t->services->tally, STAGE_CREATE, transport, answer->status,
+		      answer->duration);
 	if (transfer_note_answer(t, STAGE_CREATE, answer, reason) < 0 || r == -ENOMEM)
 		transport = TRANSPORT_LOCAL;
 	switch (transfer_judge(t, transport)) {
@@ -218,6 +221,7 @@ static void on_token(void *userdata, const struct token_failure *failure)
 		return;
 	}
 	transfer_set_error(t, STAGE_TOKEN, failure->why);
+	t->transport = failure->answer.transport;
 	t->status = failure->answer.status;
 	transfer_report_failure(t, HEALTH_AUTH, failure->answer.retry_after);
 	transfer_pause(t);

@@ -128,6 +128,7 @@ void transfer_give_up(struct transfer *t)
 	}
 	transfer_report_works(t, HEALTH_DISK);
 	log_given_up(t);
+	t->services->tally->given_up[t->stage][transfer_reason(t)]++;
 	transfer_drop_grant(t);
 	transfer_drop_row(t);
 	transfer_finish(t, TRANSFER_GAVE_UP);
@@ -172,6 +173,7 @@ void transfer_again(struct transfer *t)
 	wait = draw_wait(t, t->attempts);
 	t->again_at = usec_add(clock_monotonic(), wait);
 	log_retrying(t, wait);
+	t->services->tally->retries[t->stage][transfer_reason(t)]++;
 	if (t->serial == 0)
 		t->serial = ledger_serial(t->services->ledger);
 	row = transfer_row(t, t->id ? LEDGER_GRANTED : LEDGER_WAITING);

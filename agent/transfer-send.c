@@ -71,6 +71,9 @@ static void on_sent(void *userdata, const struct http_answer *answer)
 	enum verdict verdict;
 
 	t->request = NULL;
+	t->services->tally->sent += answer->sent;
+	tally_request(t->services->tally, STAGE_UPLOAD, transport, answer->status,
+		      answer->duration);
 	if (transfer_note_answer(t, STAGE_UPLOAD, answer, NULL) < 0)
 		transport = TRANSPORT_LOCAL;
 	verdict = transfer_judge(t, transport);
@@ -119,6 +122,7 @@ void transfer_send(struct transfer *t)
 	/* It was granted a moment ago: the next one would be no better. */
 	if (transfer_url_is_over(t)) {
 		transfer_set_error(t, STAGE_UPLOAD, "the URL expired before its turn");
+		t->transport = TRANSPORT_REFUSED_URL;
 		resign(t);
 		return;
 	}

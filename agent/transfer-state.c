@@ -53,6 +53,7 @@ void transfer_set_error(struct transfer *t, enum stage stage, const char *why)
 {
 	transfer_clear_error(t);
 	t->stage = stage;
+	t->transport = TRANSPORT_SOURCE;
 	t->error.developer_message = strdup(why);
 }
 
@@ -307,6 +308,7 @@ int transfer_note_answer(struct transfer *t, enum stage stage,
 {
 	transfer_clear_error(t);
 	t->stage = stage;
+	t->transport = problem ? TRANSPORT_BAD_ANSWER : answer->transport;
 	if (answer->transport != TRANSPORT_ANSWERED || problem) {
 		t->error.developer_message = strdup(problem ? problem : answer->problem);
 		return 0;
@@ -320,6 +322,11 @@ int transfer_note_answer(struct transfer *t, enum stage stage,
 	if (!t->error.developer_message)
 		t->error.developer_message = http_describe_status(answer);
 	return 0;
+}
+
+enum tally_reason transfer_reason(const struct transfer *t)
+{
+	return tally_reason_of(t->transport, t->status);
 }
 
 enum verdict transfer_judge(const struct transfer *t, enum transport transport)

@@ -23,6 +23,7 @@
 #include "ledger.h"
 #include "mime.h"
 #include "spool.h"
+#include "tally.h"
 #include "token.h"
 #include "verdict.h"
 
@@ -58,6 +59,7 @@ struct transfer_services {
 	struct ledger *ledger;
 	struct health *health;
 	struct failures *failures;
+	struct tally *tally;
 	/* How many files wait now, for messages. */
 	size_t (*waiting)(void *userdata);
 	/* Never from within transfer_start(). */
@@ -103,6 +105,7 @@ struct transfer {
 	bool looking; /* it goes no further than that the file is taken */
 	health_probes probes;
 	usec_t started, again_at; /* monotonic */
+	usec_t tried;		  /* monotonic: when this try began */
 	int shortage;		  /* negative errno; counts with TRANSFER_SHORT */
 	sd_event_source *step_source;
 
@@ -112,6 +115,7 @@ struct transfer {
 	unsigned sidecar_failures; /* in a row */
 	/* What went wrong last. */
 	enum stage stage;
+	enum transport transport;
 	int status;
 	struct asset_error error;
 };
@@ -128,7 +132,8 @@ void transfer_set_step(struct transfer *transfer, enum transfer_step step);
 /* Keeps a copy of the token that it asks with; NULL: wipes it. 0 or -ENOMEM. */
 int transfer_set_bearer(struct transfer *transfer, const char *bearer);
 
-/* What went wrong, for the log and the error sidecar. */
+/* What went wrong, for the log and the error sidecar. Where it was not the file
+ * (TRANSPORT_SOURCE), the caller sets `transport` after that. */
 void transfer_clear_error(struct transfer *transfer);
 void transfer_set_error(struct transfer *transfer, enum stage stage, const char *why);
 const char *transfer_error_text(const struct transfer *transfer);
@@ -137,6 +142,8 @@ const char *transfer_error_text(const struct transfer *transfer);
  * 0; or -ENOMEM, and it may have said more. */
 int transfer_note_answer(struct transfer *transfer, enum stage stage,
 			 const struct http_answer *answer, const char *problem);
+/* Why it failed last, as the metrics have it. */
+enum tally_reason transfer_reason(const struct transfer *transfer);
 /* The verdict on what was noted. */
 enum verdict transfer_judge(const struct transfer *transfer, enum transport transport);
 

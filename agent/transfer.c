@@ -225,9 +225,11 @@ void transfer_start(struct transfer *t)
 	usec_t now = clock_monotonic();
 
 	if (t->started == 0)
-		t->started = now;
-	if (!t->first) /* else it goes on with what it had begun */
+		t->started = t->tried = now;
+	if (!t->first) { /* else it goes on with what it had begun */
 		t->reauthed = false;
+		t->tried = now;
+	}
 	t->first = false;
 	t->counted = transfer_needs(t) & NEED_API;
 	t->probes = health_start(t->services->health, transfer_needs(t), now);

@@ -19,6 +19,7 @@ struct file {
 	struct transfer *transfer; /* while it moves, and later if it keeps something */
 	struct transfer *next; /* restored: of its new content, after the old one's end */
 	unsigned busy;	       /* looks in a row at which it was being written */
+	usec_t since;	       /* monotonic: when it came to be known */
 	bool seen;	       /* looked at while a service was away */
 	LIST_ENTRY(file) moving;
 	char name[];
@@ -91,6 +92,7 @@ static int add_file(struct uploader *u, struct spool_directory *directory,
 	file->item.place = directory;
 	file->item.name = file->name;
 	file->uploader = u;
+	file->since = clock_monotonic();
 	file->directory = spool_directory_ref(directory);
 	r = schedule_add(&u->schedule, &file->item);
 	if (r < 0) {
@@ -119,6 +121,15 @@ static unsigned lane_of(const struct transfer *t)
 	if (transfer_needs(t) == NEED_DISK)
 		return LANE_RECORD;
 	return LANE_HOST + transfer_storage(t) - HEALTH_STORAGE;
+}
+
+static unsigned needs_of_lane(unsigned lane)
+{
+	if (lane == LANE_NEW)
+		return NEED_DISK | NEED_STORAGE | NEED_AUTH | NEED_API;
+	if (lane == LANE_RECORD)
+		return NEED_DISK;
+	return NEED_DISK | health_need_of(lane - LANE_HOST + HEALTH_STORAGE);
 }
 
 static void ready(struct uploader *u, struct file *file, bool first)
@@ -251,6 +262,7 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 	else
 		ready(u, file, false);
 	kick(u);
+	u->ops->changed(u->userdata);
 	return true;
 }
 
@@ -382,6 +394,18 @@ static bool is_to_look_at(const struct file *file, enum transfer_end how)
 	       is_still(file, &file->transfer->identity) == 0;
 }
 
+static void count_end(struct uploader *u, struct file *file, bool uploaded)
+{
+	struct spool *spool = spool_of(file->directory);
+
+	if (uploaded)
+		u->stats.bytes += file->transfer->identity.size;
+	u->stats.uploaded += uploaded;
+	u->stats.failed += !uploaded;
+	if (spool)
+		spool_count(spool, uploaded);
+}
+
 static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 {
 	struct uploader *u = userdata;
@@ -395,10 +419,7 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 	u->ops->changed(u->userdata);
 	switch (how) {
 	case TRANSFER_DONE:
-		u->stats.uploaded++;
-		u->stats.bytes += t->identity.size;
-		break;
-	case TRANSFER_GAVE_UP: u->stats.failed++; break;
+	case TRANSFER_GAVE_UP: count_end(u, file, how == TRANSFER_DONE); break;
 	case TRANSFER_IDLE: break;
 	case TRANSFER_LATER: on_later(u, file); return;
 	case TRANSFER_SHORT: on_short(u, file); return;
@@ -575,6 +596,37 @@ struct uploader_stats uploader_stats(const struct uploader *u)
 	LIST_FOREACH (file, &u->moving, moving)
 		stats.sent += transfer_sent(file->transfer);
 	return stats;
+}
+
+struct visit {
+	void (*each)(void *userdata, const struct uploader_file *file);
+	void *userdata;
+};
+
+static void visit_item(void *userdata, const struct item *item)
+{
+	const struct file *file = container_of(item, const struct file, item);
+	const struct visit *visit = userdata;
+
+	visit->each(visit->userdata, &(struct uploader_file){
+					     .state = item->state,
+					     .directory = file->directory,
+					     .name = file->name,
+					     .transfer = file->transfer,
+					     .attempts = item->attempts,
+					     .needs = needs_of_lane(item->lane),
+					     .at = item->at,
+					     .since = file->since,
+				     });
+}
+
+void uploader_each(const struct uploader *u,
+		   void (*each)(void *userdata, const struct uploader_file *file),
+		   void *userdata)
+{
+	struct visit visit = { .each = each, .userdata = userdata };
+
+	schedule_each(&u->schedule, visit_item, &visit);
 }
 
 static int add_sources(struct uploader *u)

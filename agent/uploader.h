@@ -60,3 +60,20 @@ void uploader_cancel(struct uploader *uploader);
 bool uploader_is_idle(const struct uploader *uploader, bool all);
 
 struct uploader_stats uploader_stats(const struct uploader *uploader);
+
+/* One file that it has in mind. */
+struct uploader_file {
+	enum item_state state;
+	struct spool_directory *directory;
+	const char *name;
+	const struct transfer *transfer; /* NULL: it was not looked at yet */
+	unsigned attempts;		 /* that failed */
+	unsigned needs; /* where it waits for a slot: bits of enum health_need */
+	usec_t at;	/* monotonic: settling, waiting: until then */
+	usec_t since;	/* monotonic: when it came to be known */
+};
+
+/* Calls @each for every file, in no order. What it is given lives until it returns. */
+void uploader_each(const struct uploader *uploader,
+		   void (*each)(void *userdata, const struct uploader_file *file),
+		   void *userdata);

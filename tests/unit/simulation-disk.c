@@ -1025,6 +1025,7 @@ void sim_disk_begin(void)
 	disk.root = inode_new(S_IFDIR | 0755);
 	disk.root->references = 1;
 	make_directory("/etc");
+	make_directory("/run");
 	make_directory(SIM_SPOOL);
 }
 

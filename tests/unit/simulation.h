@@ -32,6 +32,8 @@
 #define SIM_SPOOL	"/spool"
 #define SIM_DONE	"/done"
 #define SIM_SECRET_FILE "/etc/secret"
+#define SIM_STATUS	"/run/status.json"
+#define SIM_METRICS	"/run/metrics.prom"
 
 /* ---- the invariants, and what breaks each of them (simulation-check.c) ---- */
 

@@ -1,0 +1,302 @@
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "fs.h"
+#include "log.h"
+#include "macro.h"
+#include "metrics.h"
+#include "notify.h"
+#include "process.h"
+#include "progress.h"
+#include "report.h"
+
+#define INTERVAL USEC_PER_SEC	       /* between two */
+#define DELAY	 (100 * USEC_PER_MSEC) /* of the first: what comes together */
+
+/* A file that is replaced as a whole each time. */
+struct report_file {
+	const char *path; /* NULL: none */
+	const char *what; /* for messages: "status file" */
+	mode_t mode;
+	bool failed; /* the last time, which was told */
+};
+
+struct report {
+	const struct config *config;
+	const struct tally *tally;
+	const struct report_ops *ops;
+	void *userdata;
+	sd_event_source *source;
+	bool armed;
+	bool changed;	 /* since the last time */
+	bool told_ready; /* the service manager knows */
+	usec_t told_at;	 /* monotonic */
+	usec_t started, last_upload;
+	uint64_t process_start, uploaded;
+	struct report_file status, metrics;
+	struct progress progress; /* of what goes out, while something does */
+};
+
+/* Bytes that went out since the start, but for those of tries that were cut off. */
+static uint64_t sent_in_all(const struct report *report, const struct survey *survey)
+{
+	return report->tally->sent + uploader_stats(survey->uploader).sent;
+}
+
+/* ---- files ---- */
+
+/* The directory of @path, opened, and the name in it; or a negative errno. */
+static int open_directory(const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *directory = NULL;
+
+	directory = slash > path ? strndup(path, (size_t)(slash - path)) : strdup("/");
+	if (!directory)
+		return -ENOMEM;
+	*ret_name = slash + 1;
+	return fs_open_directory(AT_FDCWD, directory);
+}
+
+static int write_file(const struct report_file *file, const char *text)
+{
+	const struct fs_write how = { .mode = file->mode, .group = (gid_t)-1 };
+	_cleanup_close_ int directory = -1;
+	const char *name;
+
+	directory = open_directory(file->path, &name);
+	if (directory < 0)
+		return directory;
+	return fs_write_atomic(directory, name, text, strlen(text), &how);
+}
+
+/* Told once, whichever way it goes. */
+static void put_file(struct report_file *file, const char *text)
+{
+	int r = text ? write_file(file, text) : -ENOMEM;
+
+	if (r < 0 && !file->failed)
+		log_warning(LOG_REPORT_FAILED,
+			    "The %s %s can't be written: %s. Uploads go on; it is tried "
+			    "again with the next change.",
+			    file->what, file->path, log_errno(r));
+	else if (r == 0 && file->failed)
+		log_notice(LOG_REPORT_BACK, "The %s %s can be written again.", file->what,
+			   file->path);
+	file->failed = r < 0;
+}
+
+static void clear_temporary(const struct report_file *file)
+{
+	_cleanup_close_ int directory = -1;
+	const char *name;
+
+	if (!file->path)
+		return;
+	directory = open_directory(file->path, &name);
+	if (directory >= 0)
+		fs_clear_temporary(directory, name);
+}
+
+static void remove_file(const struct report_file *file)
+{
+	_cleanup_close_ int directory = -1;
+	const char *name;
+
+	if (!file->path)
+		return;
+	directory = open_directory(file->path, &name);
+	if (directory >= 0)
+		(void)unlinkat(directory, name, 0);
+}
+
+/* ---- what is told ---- */
+
+static int take_snapshot(struct report *report, const struct survey *survey,
+			 struct snapshot *ret)
+{
+	int r = survey_take(survey, ret);
+
+	if (r < 0)
+		return r;
+	if (ret->uploaded > report->uploaded)
+		report->last_upload = clock_realtime();
+	report->uploaded = ret->uploaded;
+	ret->pid = (uint64_t)getpid();
+	ret->process_start = report->process_start;
+	ret->started = report->started;
+	ret->updated = clock_realtime();
+	ret->last_upload = report->last_upload;
+	ret->rate = report->progress.rate;
+	return replace_string(&ret->version, VERSION);
+}
+
+static void write_files(struct report *report, const struct survey *survey, bool up)
+{
+	_cleanup_(snapshot_done) struct snapshot snapshot = {};
+	_cleanup_free_ char *status = NULL, *metrics = NULL;
+	bool taken = take_snapshot(report, survey, &snapshot) == 0;
+
+	if (report->status.path && up) {
+		status = taken ? snapshot_format(&snapshot) : NULL;
+		put_file(&report->status, status);
+	}
+	if (report->metrics.path) {
+		metrics = taken ? metrics_format(&snapshot, report->tally, up) : NULL;
+		put_file(&report->metrics, metrics);
+	}
+}
+
+static void format_since(char buffer[static CLOCK_STRING_MAX], usec_t real)
+{
+	time_t seconds = (time_t)(real / USEC_PER_SEC);
+	struct tm tm;
+
+	if (!localtime_r(&seconds, &tm) ||
+	    !strftime(buffer, CLOCK_STRING_MAX, "%H:%M", &tm))
+		buffer[0] = '\0';
+}
+
+static char *status_text(const struct survey *survey)
+{
+	const struct health_service *away = health_away(survey->health);
+	struct uploader_stats stats = uploader_stats(survey->uploader);
+	_cleanup_free_ char *trouble = NULL;
+	char since[CLOCK_STRING_MAX];
+	char *text;
+
+	if (away) {
+		format_since(since, away->since);
+		if (asprintf(&trouble, "; %s unreachable since %s", away->name, since) <
+		    0)
+			trouble = NULL;
+	}
+	if (asprintf(&text,
+		     "Uploading %zu, waiting %zu%s, uploaded %" PRIu64 ", failed %" PRIu64
+		     "%s",
+		     stats.moving, stats.waiting, stats.more ? "+" : "", stats.uploaded,
+		     stats.failed, trouble ? trouble : "") < 0)
+		return NULL;
+	return text;
+}
+
+/* 0, or -EAGAIN: it did not get through. */
+static int show_status(struct report *report, const struct survey *survey)
+{
+	_cleanup_free_ char *text = status_text(survey);
+
+	if (!report->told_ready)
+		report->told_ready = notify_ready() == 0;
+	if (!text || !report->told_ready)
+		return -EAGAIN;
+	return notify_status("%s", text);
+}
+
+/* ---- when ---- */
+
+static void arm(struct report *report, usec_t at)
+{
+	if (report->armed)
+		return;
+	report->armed = true;
+	(void)sd_event_source_set_time(report->source, at);
+	(void)sd_event_source_set_enabled(report->source, SD_EVENT_ONESHOT);
+}
+
+void report_changed(struct report *report)
+{
+	usec_t soon = usec_add(clock_monotonic(), DELAY);
+
+	report->changed = true;
+	arm(report, MAX(soon, usec_add(report->told_at, INTERVAL)));
+}
+
+/* Bytes that move call nobody, so while some do it is told again and again. */
+static void tell(struct report *report)
+{
+	struct survey survey = {};
+	usec_t now = clock_monotonic();
+	bool resting, late;
+
+	report->ops->whom(report->userdata, &survey);
+	resting = !report->changed && uploader_stats(survey.uploader).moving == 0;
+	report->changed = false;
+	report->told_at = now;
+	if (resting)
+		progress_init(&report->progress, now);
+	progress_note(&report->progress, sent_in_all(report, &survey), now);
+	late = show_status(report, &survey) < 0;
+	write_files(report, &survey, true);
+	if (!resting || late)
+		arm(report, usec_add(now, INTERVAL));
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct report *report = userdata;
+
+	(void)source;
+	(void)usec;
+	report->armed = false;
+	tell(report);
+	return 0;
+}
+
+void report_now(struct report *report)
+{
+	report->changed = true;
+	tell(report);
+}
+
+void report_stopped(struct report *report)
+{
+	struct survey survey = {};
+
+	report->ops->whom(report->userdata, &survey);
+	report->progress.rate = 0;
+	write_files(report, &survey, false);
+	remove_file(&report->status);
+}
+
+/* ---- its life ---- */
+
+int report_new(sd_event *event, const struct config *config, const struct tally *tally,
+	       const struct report_ops *ops, void *userdata, struct report **ret)
+{
+	struct report *report = calloc(1, sizeof(*report));
+	int r;
+
+	if (!report)
+		return -ENOMEM;
+	r = sd_event_add_time(event, &report->source, CLOCK_MONO, USEC_INFINITY,
+			      USEC_PER_MSEC, on_time, report);
+	if (r < 0) {
+		free(report);
+		return r;
+	}
+	report->config = config;
+	report->tally = tally;
+	report->ops = ops;
+	report->userdata = userdata;
+	report->started = clock_realtime();
+	report->status = (struct report_file){ .path = config->report.status_file,
+					       .what = "status file",
+					       .mode = 0640 };
+	report->metrics = (struct report_file){ .path = config->report.metrics_file,
+						.what = "metrics file",
+						.mode = 0644 };
+	/* Not known: then a reader goes by the number alone. */
+	(void)process_start((uint64_t)getpid(), &report->process_start);
+	clear_temporary(&report->status);
+	clear_temporary(&report->metrics);
+	*ret = report;
+	return 0;
+}
+
+void report_free(struct report *report)
+{
+	if (!report)
+		return;
+	sd_event_source_disable_unref(report->source);
+	free(report);
+}

@@ -1,0 +1,24 @@
+#pragma once
+
+/*
+ * Survey: takes the snapshot of the running agent, from those who know.
+ */
+
+#include "health.h"
+#include "snapshot.h"
+#include "spool.h"
+#include "uploader.h"
+
+/* Whom to ask; all borrowed. */
+struct survey {
+	enum snapshot_state state;
+	const struct uploader *uploader;
+	const struct health *health;
+	struct spool *const *spools;
+	size_t spool_count;
+};
+
+/* Fills in what @survey's people know; the rest of *@ret (version, pid, instants, rate)
+ * is zero, and the caller's. 0, and the caller releases it (snapshot_done); or -ENOMEM.
+ */
+int survey_take(const struct survey *survey, struct snapshot *ret);
