@@ -25,13 +25,15 @@ PACKAGES   := libcurl json-c libsystemd sqlite3
 # `make layers` fails where one does not.
 LAYER_0 := macro clock random strv text journal log fs parse ini json plain address \
            place size process
-LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress fold tally
-LAYER_2 := config-value config-url config-key config-set config-check config mime asset-api oauth \
-           content-url sidecar snapshot metrics ledger-db ledger-thread ledger
+LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress fold \
+           tally
+LAYER_2 := config-value config-url config-key config-set config-check config mime \
+           asset-api oauth content-url sidecar snapshot metrics ledger-db \
+           ledger-thread ledger ledger-look
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
            spool-tree spool http notify
-LAYER_4 := failures spool-news health token transfer-state transfer-finish transfer-send transfer-ask \
-           transfer uploader survey report agent
+LAYER_4 := failures spool-news health token transfer-state transfer-finish \
+           transfer-send transfer-ask transfer uploader survey report agent
 LAYER_5 := command main
 LAYERS  := 0 1 2 3 4 5
 MODULES := $(foreach n,$(LAYERS),$(LAYER_$(n)))

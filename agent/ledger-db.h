@@ -55,3 +55,9 @@ int ledger_db_each(struct ledger_db *db, enum ledger_state state, ledger_row_fn 
 		   void *userdata);
 int ledger_db_find_waiting(struct ledger_db *db, const char *directory, const char *name,
 			   ledger_row_fn row, void *userdata);
+
+/* The same for each row of a file, by a connection of its own that writes nothing, beside
+ * whoever has the database open. 0, what a negative @row returned, -EPROTO: it is of
+ * another schema; or a negative errno. */
+int ledger_db_look(const char *path, const char *directory, const char *name,
+		   ledger_row_fn row, void *userdata);

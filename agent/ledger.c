@@ -6,8 +6,6 @@
 #include "ledger-thread.h"
 #include "ledger.h"
 
-#define LOCK_FILE "lock"
-
 struct ledger {
 	int lock_fd;
 	struct ledger_thread *thread;
@@ -172,7 +170,7 @@ static int take_lock(const char *directory, int *ret)
 	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *path = NULL;
 
-	if (asprintf(&path, "%s/" LOCK_FILE, directory) < 0)
+	if (asprintf(&path, "%s/" LEDGER_LOCK, directory) < 0)
 		return -ENOMEM;
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
 	if (fd < 0)

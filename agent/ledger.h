@@ -21,7 +21,8 @@
 #include "fs.h"
 
 #define LEDGER_FILE   "ledger.db"
-#define LEDGER_SCHEMA 1 /* PRAGMA user_version */
+#define LEDGER_LOCK   "lock" /* held by the one process; its id is in it */
+#define LEDGER_SCHEMA 1	     /* PRAGMA user_version */
 
 /* Finished rows wait for a syncfs until there are so many, or nothing else came for so
  * long. */
