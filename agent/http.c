@@ -61,6 +61,7 @@ struct http_request {
 	usec_t mark_at; /* and when that was */
 	bool stalled;
 	bool clean; /* it went to its end */
+	bool look;
 	sd_event_source *stall_source;
 	char problem[CURL_ERROR_SIZE];
 	LIST_ENTRY(http_request) link;
@@ -688,11 +689,54 @@ static bool is_from_public(CURL *easy)
 	return address && address_parse_is_public(address, &public) && public;
 }
 
+static usec_t time_of(CURL *easy, CURLINFO which)
+{
+	curl_off_t usec = 0;
+
+	curl_easy_getinfo(easy, which, &usec);
+	return (usec_t)MAX(usec, (curl_off_t)0);
+}
+
+/* Of the lines "Name:value" about the first certificate, the server's own. */
+static const char *of_certificate(CURL *easy, const char *name)
+{
+	struct curl_certinfo *chain = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_CERTINFO, &chain);
+	if (!chain || chain->num_of_certs < 1)
+		return NULL;
+	for (const struct curl_slist *line = chain->certinfo[0]; line; line = line->next)
+		if (startswith(line->data, name))
+			return line->data + strlen(name);
+	return NULL;
+}
+
+static struct http_look look_at(CURL *easy)
+{
+	struct http_look look = {
+		.address = "",
+		.resolved = time_of(easy, CURLINFO_NAMELOOKUP_TIME_T),
+		.connected = time_of(easy, CURLINFO_CONNECT_TIME_T),
+		.secured = time_of(easy, CURLINFO_APPCONNECT_TIME_T),
+		.issuer = of_certificate(easy, "Issuer:"),
+		.expires = parse_instant(of_certificate(easy, "Expire date:")),
+	};
+	long port = 0, tunnel = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &look.address);
+	curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+	curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+	look.port = (unsigned)port;
+	look.tunnelled = tunnel > 0;
+	return look;
+}
+
 static void finish(struct http_request *request, CURLcode code)
 {
 	curl_off_t sent = 0;
 	long status = 0;
 	struct http_answer answer;
+	struct http_look look;
 
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
@@ -711,6 +755,10 @@ static void finish(struct http_request *request, CURLcode code)
 	answer.retry_after = parse_wait(request->easy, answer.date);
 	describe(request, code, &answer);
 	check_sent(request, &answer);
+	if (request->look) {
+		look = look_at(request->easy);
+		answer.look = &look;
+	}
 	request->clean = code == CURLE_OK;
 	leave_queue(request);
 	LIST_REMOVE(request, link);
@@ -840,6 +888,14 @@ static void set_common(struct http_request *request, const struct http_call *cal
 		curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy);
 }
 
+/* Of a connection that is used again, nothing would be told. */
+static void set_look(struct http_request *request)
+{
+	request->look = true;
+	curl_easy_setopt(request->easy, CURLOPT_CERTINFO, 1L);
+	curl_easy_setopt(request->easy, CURLOPT_FRESH_CONNECT, 1L);
+}
+
 static int set_stall(struct http_request *request, const struct http_call *call)
 {
 	struct http *http = request->http;
@@ -862,6 +918,8 @@ static int set_up(struct http_request *request, const struct http_call *call)
 	if (!request->easy)
 		return -ENOMEM;
 	set_common(request, call);
+	if (call->look)
+		set_look(request);
 	/* The only one that copies a long text and so can fail for want of memory. */
 	if (curl_easy_setopt(request->easy, CURLOPT_URL, call->url) != CURLE_OK)
 		return -ENOMEM;

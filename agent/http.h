@@ -55,6 +55,18 @@ struct http_call {
 	usec_t timeout;	    /* for the whole; USEC_INFINITY: none */
 	usec_t stall_timeout; /* no progress for so long; USEC_INFINITY: none */
 	bool public_only;     /* to no address that is private; TRANSPORT_CONNECT */
+	bool look;	      /* on a connection of its own, with the answer's `look` */
+};
+
+/* What was seen on the way of a request. Strings live as long as the answer. */
+struct http_look {
+	const char *address; /* that was connected to, a proxy's too; "": none */
+	unsigned port;
+	bool tunnelled; /* through a proxy */
+	/* How long it took from the start; 0: it did not get so far. */
+	usec_t resolved, connected, secured;
+	const char *issuer; /* of the server's certificate; NULL: not known */
+	usec_t expires;	    /* its end, real time; 0: not known */
 };
 
 struct http_answer {
@@ -70,6 +82,7 @@ struct http_answer {
 	const char *location; /* of a redirect, may hold secrets; NULL: none */
 	usec_t duration;
 	bool from_public; /* the address that answered, a proxy's too, is a public one */
+	const struct http_look *look; /* NULL: not asked for */
 };
 
 struct http;

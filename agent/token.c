@@ -34,6 +34,8 @@ struct token {
 		*tell_source; /* tells the waiters from the loop, never from get */
 	char *failure;	      /* to tell them; NULL: none */
 	struct tally *tally;  /* may be NULL */
+	http_done_fn looker;  /* of token_look(), or NULL */
+	void *looker_data;
 };
 
 static void forget(struct token *token)
@@ -173,6 +175,8 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 	usec_t now = clock_monotonic();
 
 	token->request = NULL;
+	if (token->looker)
+		token->looker(token->looker_data, answer);
 	if (answer->transport == TRANSPORT_ANSWERED && answer->status / 100 == 2) {
 		if (oauth_token_parse(answer->body, answer->length, &fresh, &reason) ==
 		    0) {
@@ -255,6 +259,7 @@ static int send_request(struct token *token, const char *form)
 		.file = -1,
 		.timeout = token->config->api.timeout,
 		.stall_timeout = USEC_INFINITY,
+		.look = token->looker != NULL,
 	};
 
 	return http_start(token->http, &call, on_answer, token, &token->request);
@@ -326,6 +331,21 @@ void token_refused(struct token *token, uint64_t serial)
 {
 	if (token->serial == serial)
 		forget(token);
+}
+
+void token_look(struct token *token, http_done_fn answered, void *userdata)
+{
+	token->looker = answered;
+	token->looker_data = userdata;
+}
+
+usec_t token_lifetime(const struct token *token)
+{
+	if (!token->current.access_token)
+		return 0;
+	return token->expires == USEC_INFINITY
+		       ? USEC_INFINITY
+		       : usec_sub(token->expires, clock_monotonic());
 }
 
 const char *token_source(const struct token *token)

@@ -55,5 +55,12 @@ void token_leave(struct token *token, struct token_waiter *waiter);
  */
 void token_refused(struct token *token, uint64_t serial);
 
+/* From now on @answered is told of each answer of the token server, with its `look`,
+ * before those who wait are. */
+void token_look(struct token *token, http_done_fn answered, void *userdata);
+
+/* How long the token serves from now on; 0: there is none, USEC_INFINITY: not said. */
+usec_t token_lifetime(const struct token *token);
+
 /* Who gives the tokens, for messages. */
 const char *token_source(const struct token *token);

@@ -435,6 +435,11 @@ void get_carry_out(struct request *request)
 
 	if (!streq(request->method, "GET"))
 		return other_carry_out(request);
+	/* To look whether anybody is there at all is no breach. */
+	if (!request_header(request, "Authorization"))
+		return answer_api_error(request, 401, 104,
+					"Invalid or missing authorization header", NULL,
+					NULL);
 	if (!is_allowed(request))
 		return;
 	asset = depot_find(&request->service->depot, id, strcspn(id, "?"));
