@@ -3,7 +3,7 @@
 /*
  * Config url: the URLs that the configuration holds, as libcurl reads them.
  *
- * Only config's own files include this.
+ * Only config's own files, and `check`, include this.
  */
 
 #include <stdbool.h>

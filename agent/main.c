@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "agent.h"
+#include "check.h"
 #include "command.h"
 #include "config.h"
 #include "log.h"
@@ -18,6 +19,7 @@ static const char help[] =
 	"Commands:\n"
 	"  run                  the daemon, in the foreground (the default)\n"
 	"  drain                upload what is due now, then end\n"
+	"  check [--online]     what is in force, and what is in the way of uploads\n"
 	"\n"
 	"Options:\n"
 	"  -c, --config FILE    read FILE and FILE.d/*.conf instead of\n"
@@ -84,6 +86,7 @@ static const struct command {
 	{ .name = "run", .run = command_run },
 	{ .name = "drain", .run = command_drain },
 	{ .name = "configured", .run = command_configured }, /* not for people */
+	{ .name = "check", .run = check_command, .online = true },
 };
 
 static const struct command *find_command(const char *name)
