@@ -154,7 +154,7 @@ static _Noreturn void become(struct world *w, char **arguments, int output, int 
 {
 	sigset_t none;
 
-	if (w->prepare && !w->prepare())
+	if ((w->journal && !world_enter_journal(w)) || (w->prepare && !w->prepare()))
 		_exit(127);
 	/* Behind what gives new rights, as that resets it. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);

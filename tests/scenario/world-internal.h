@@ -30,3 +30,11 @@ void world_read_notify(struct world *w);
 /* The environment of the agent. */
 void world_make_environment(struct world *w, const char *const *more);
 void world_kill_if_runs(struct world *w);
+/* Opens the journal of a world, and ends it; asserts that each of its entries is of a
+ * kind that the catalog explains, or a debug line, and on one line. */
+void world_open_journal(struct world *w);
+void world_close_journal(struct world *w);
+void world_assert_journal(struct world *w);
+/* Makes this process, which will be the agent, find it. Safe in a signal handler. False:
+ * it can't be. */
+bool world_enter_journal(const struct world *w);

@@ -102,9 +102,9 @@ static void print_config(FILE *file, struct world *w, const struct world_options
 		      lines(options->retry));
 	(void)fprintf(file, "[State]\nDirectory=%s\n", w->state);
 	(void)fprintf(file,
-		      "[Report]\nLogLevel=debug\nLogTarget=stderr\n"
+		      "[Report]\nLogLevel=debug\nLogTarget=%s\n"
 		      "StatusFile=%s/status.json\n%s\n",
-		      w->root, lines(options->report));
+		      w->journal ? "journal" : "stderr", w->root, lines(options->report));
 	print_spool(file, "first", w->spool, options, NULL);
 	for (size_t i = 0; i < WORLD_SPOOLS_MAX && w->spools[i]; i++)
 		print_spool(file, options->spools[i], w->spools[i], options,
@@ -153,6 +153,8 @@ void world_start(struct world *w, const struct world_options *options)
 	options = options ? options : &none;
 	make_places(w, options);
 	make_socket(w);
+	if (options->journal)
+		world_open_journal(w);
 	assert_int_equal(service_start(&options->service, &w->service), 0);
 	make_config(w, options);
 	world_make_environment(w, options->environment);
@@ -239,6 +241,7 @@ void world_stop(struct world *w)
 	assert_no_secret_in_sidecars(w);
 	if (w->status_text)
 		assert_no_secret(w, "STATUS", w->status_text);
+	world_assert_journal(w);
 	w->passed = true;
 }
 
@@ -303,6 +306,7 @@ int world_teardown(void **state)
 		tell(w);
 	service_stop(w->service);
 	(void)close_fd(w->notify);
+	world_close_journal(w);
 	if (w->root && w->passed)
 		(void)nftw(w->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	free_strings(w);

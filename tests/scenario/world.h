@@ -56,6 +56,7 @@ struct world_options {
 	 * namespaces. Only what is safe in a signal handler; false: it can't be. */
 	bool (*prepare)(void);
 	bool recursive;
+	bool journal;	/* that is what it logs to: world_wait_entry() */
 	bool powerless; /* forbidden what others are, even where root runs the tests */
 	bool no_agent;	/* only make the world: world_run() or world_launch() follow */
 	bool no_ready;	/* do not wait for READY=1 */
@@ -74,14 +75,15 @@ struct world {
 	const char *wrapper; /* words before the program; NULL: $ASSET_AGENT_WRAPPER */
 	bool (*prepare)(void);
 	struct service *service;
-	pid_t pid;	      /* of the agent; 0: does not run */
-	int pidfd, notify;    /* or -1 */
-	bool died;	      /* when nobody waited for its end */
-	int status;	      /* as waitpid() has it, of the last that ended */
-	bool ready, stopping; /* what the agent has notified */
-	char *status_text;    /* its last STATUS= or NULL */
-	size_t watchdogs;     /* how often it has sent WATCHDOG=1 */
-	size_t log_mark;      /* the log before this byte is not looked at */
+	struct world_journal *journal; /* or NULL */
+	pid_t pid;		       /* of the agent; 0: does not run */
+	int pidfd, notify;	       /* or -1 */
+	bool died;		       /* when nobody waited for its end */
+	int status;		       /* as waitpid() has it, of the last that ended */
+	bool ready, stopping;	       /* what the agent has notified */
+	char *status_text;	       /* its last STATUS= or NULL */
+	size_t watchdogs;	       /* how often it has sent WATCHDOG=1 */
+	size_t log_mark;	       /* the log before this byte is not looked at */
 	bool passed;
 };
 
@@ -95,7 +97,7 @@ void world_start(struct world *w, const struct world_options *options);
 
 /* Ends the agent by SIGTERM and asserts that it exits 0 within seconds, that the service
  * saw no violation, and that neither the log nor the status, the sidecars nor the output
- * hold a secret. */
+ * hold a secret; where there is a journal, that each entry has the form that it must. */
 void world_stop(struct world *w);
 
 /* Gives this process, and all that it starts, a network of its own: loopback, these IPv4
@@ -203,6 +205,19 @@ void world_wait_log(struct world *w, const char *text);
 size_t world_count_log(struct world *w, const char *text);
 /* From now on the two above look only at what comes. */
 void world_mark_log(struct world *w);
+
+/* ---- the journal ---- */
+
+/* All entries of the journal so far in which the field @name is @value (NULL: whatever
+ * it is): an array of objects, whose strings hold the bytes of the fields. The caller
+ * puts it. For worlds with `journal`. */
+struct json_object *world_entries(struct world *w, const char *name, const char *value);
+/* The same, once there are @count of them. */
+struct json_object *world_wait_entries(struct world *w, const char *name,
+				       const char *value, size_t count);
+/* The first of them. */
+struct json_object *world_wait_entry(struct world *w, const char *name,
+				     const char *value);
 
 /* ---- trouble ---- */
 
