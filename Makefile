@@ -104,6 +104,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 
 $(BUILD)/tests/unit/test-service: $(SERVICE_OBJECTS)
 $(BUILD)/tests/unit/test-simulation: $(SIMULATION_OBJECTS)
+$(BUILD)/tests/unit/test-secrets: $(WORLD_OBJECTS) $(SERVICE_OBJECTS)
 
 $(SERVICE): $(BUILD)/tests/service/main.o $(SERVICE_OBJECTS) $(LIBRARY)
 	$(call say,LD,$@)

@@ -172,8 +172,7 @@ static void upload_while_swapping(struct world *w, const char *name, const char 
 
 static void a_link_that_changes_places_with_a_file_is_never_followed(void **state)
 {
-	static const struct world_options options = { .spool = "Settle=1ms\n",
-						      .report = "LogLevel=info\n" };
+	static const struct world_options options = { .spool = "Settle=1ms\n" };
 	struct world *w = *state;
 	_cleanup_free_ char *secret = NULL;
 
@@ -193,7 +192,6 @@ static void a_link_that_changes_places_with_a_file_is_never_followed(void **stat
 static void a_link_that_changes_places_with_a_directory_is_never_entered(void **state)
 {
 	static const struct world_options options = { .spool = "Settle=1ms\n",
-						      .report = "LogLevel=info\n",
 						      .recursive = true };
 	struct world *w = *state;
 	_cleanup_free_ char *outside = NULL, *secret = NULL, *stray = NULL;
@@ -652,7 +650,6 @@ static void ten_thousand_directories_are_looked_through(void **state)
 {
 	enum { DIRECTORIES = 10000 };
 	static const struct world_options options = { .recursive = true,
-						      .report = "LogLevel=info\n",
 						      .no_agent = true };
 	struct world *w = *state;
 	char name[64];
@@ -696,7 +693,6 @@ static void make_deep(const char *top, unsigned levels)
 static void what_lies_deeper_than_a_path_can_lead_is_told_of_once(void **state)
 {
 	static const struct world_options options = { .recursive = true,
-						      .report = "LogLevel=info\n",
 						      .no_agent = true };
 	struct world *w = *state;
 

@@ -254,8 +254,7 @@ static void files_in_directories_made_at_once_all_arrive(void **state)
 {
 	enum { CHAINS = 60, DEPTH = 6 };
 	static const struct world_options options = { .recursive = true,
-						      .spool = "Settle=1ms\n",
-						      .report = "LogLevel=info\n" };
+						      .spool = "Settle=1ms\n" };
 	struct world *w = *state;
 	char path[64], temporary[128], name[128];
 

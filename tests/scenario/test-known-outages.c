@@ -520,7 +520,6 @@ static void assert_no_storm(struct world *w, enum endpoint endpoint, const char 
 	static const struct world_options options = {
 		.upload = "MaxConcurrent=8\n",
 		.retry = "InitialDelay=20ms\nMaxDelay=100ms\n",
-		.report = "LogLevel=info\n",
 		.no_agent = true,
 	};
 	/* Those that ask before they know, and one probe each 50 ms or so. */

@@ -101,7 +101,6 @@ static void thousands_of_files_whose_events_were_dropped_all_arrive(void **state
 	enum { DIRECTORIES = 20, EACH = 100 };
 	static const struct world_options options = {
 		.recursive = true,
-		.report = "LogLevel=info\n",
 		.upload = "MaxConcurrent=64\n",
 	};
 	struct world *w = *state;

@@ -360,6 +360,7 @@ static void a_token_file_is_read_again_when_it_changes(void **state)
 
 	world_start(w, &options);
 	assert_true(asprintf(&path, "%s/token", w->root) > 0);
+	world_secret_file(w, path);
 	assert_true(asprintf(&directory, "%s.d", w->config) > 0);
 	assert_true(asprintf(&drop_in, "%s/token.conf", directory) > 0);
 	assert_true(asprintf(&text,

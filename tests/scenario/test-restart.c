@@ -251,7 +251,6 @@ static void twenty_kills_lose_nothing_and_leave_one_receipt_each(void **state)
 {
 	enum { FILES = 300, KILLS = 20 };
 	static const struct world_options options = { .retry = "InitialDelay=10ms\n",
-						      .report = "LogLevel=info\n",
 						      .spool = "Settle=1ms\n" };
 	struct world *w = *state;
 

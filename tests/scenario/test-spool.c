@@ -206,7 +206,6 @@ static void ten_thousand_files_in_new_nested_directories_all_arrive(void **state
 {
 	static const struct world_options options = {
 		.recursive = true,
-		.report = "LogLevel=info\n",
 		.service = { .counts_only = true },
 	};
 	const size_t all = (size_t)DIRECTORIES * SUBDIRECTORIES * FILES;

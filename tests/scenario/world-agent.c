@@ -289,16 +289,30 @@ int world_run(struct world *w, const char *command, ...)
 	_cleanup_(strv_done) struct strv tail = { 0 };
 	_cleanup_close_ int pidfd = -1;
 	va_list arguments;
+	int status;
 	pid_t pid;
 
 	va_start(arguments, command);
 	take_words(&tail, command, arguments);
 	va_end(arguments);
 	pid = spawn(w, &tail, &pidfd);
-	return exit_status(wait_for(pid, pidfd, world_patience()));
+	status = exit_status(wait_for(pid, pidfd, world_patience()));
+	world_assert_no_secrets(w); /* the next one's output takes this one's place */
+	return status;
 }
 
 /* ---- waiting ---- */
+
+/* All of them are kept, as each may be seen by people. */
+static void take_status(struct world *w, const char *text)
+{
+	_cleanup_free_ char *path = world_print("%s/notified", w->root);
+	_cleanup_fclose_ FILE *file = fopen(path, "ae");
+
+	assert_non_null(file);
+	(void)fprintf(file, "%s\n", text);
+	(void)replace_string(&w->status_text, text);
+}
 
 static void take_notice(struct world *w, char *message)
 {
@@ -312,7 +326,7 @@ static void take_notice(struct world *w, char *message)
 		else if (streq(line, "WATCHDOG=1"))
 			w->watchdogs++;
 		else if (startswith(line, "STATUS="))
-			(void)replace_string(&w->status_text, line + STRLEN("STATUS="));
+			take_status(w, line + STRLEN("STATUS="));
 	}
 }
 

@@ -30,6 +30,8 @@ void world_read_notify(struct world *w);
 /* The environment of the agent. */
 void world_make_environment(struct world *w, const char *const *more);
 void world_kill_if_runs(struct world *w);
+/* Asserts that no file of the world holds a secret. */
+void world_assert_no_secrets(struct world *w);
 /* Opens the journal of a world, and ends it; asserts that each of its entries is of a
  * kind that the catalog explains, or a debug line, and on one line. */
 void world_open_journal(struct world *w);

@@ -8,6 +8,7 @@
 
 #include "fs.h"
 #include "world-internal.h"
+#include "world-secrets.h"
 
 #define TAIL_LINES 40
 
@@ -144,6 +145,9 @@ static void make_config(struct world *w, const struct world_options *options)
 	expanded = expand(w, options->config ? options->config : text);
 	put(w->config, expanded, 0644);
 	put(path, secret ? secret : SERVICE_CLIENT_SECRET, 0600);
+	world_secret_file(w, path);
+	world_secret_file(w, w->config);
+	world_secret_file(w, w->state);
 }
 
 void world_start(struct world *w, const struct world_options *options)
@@ -169,62 +173,87 @@ void world_start(struct world *w, const struct world_options *options)
 
 /* ---- the end ---- */
 
-struct search {
-	const char *text;
-	char found[128];
-};
-
 /* Only notes it: the service holds its locks meanwhile. */
-static void look_for(void *userdata, const char *secret)
+static void note_secret(void *userdata, const char *secret)
 {
-	struct search *search = userdata;
-
-	if (strstr(search->text, secret))
-		(void)snprintf(search->found, sizeof(search->found), "%s", secret);
+	secrets_add(userdata, secret);
 }
 
-static void assert_no_secret(struct world *w, const char *where, const char *text)
+/* How the query of a signed URL begins. */
+static void note_query(struct secrets *secrets, const struct service_asset *asset)
+{
+	_cleanup_free_ char *begin = strndup(strchrnul(asset->url, '?'), SECRETS_PART);
+
+	assert_non_null(begin);
+	if (strlen(begin) == SECRETS_PART)
+		secrets_add(secrets, begin);
+}
+
+static struct secrets *all_secrets(struct world *w)
 {
 	static const char *const parameters[] = { "signature=", "Signature=", "&sig=",
 						  "?sig=" };
-	struct search search = { .text = text };
+	struct secrets *secrets = secrets_new();
+	struct service_asset asset;
 
-	service_each_secret(w->service, look_for, &search);
-	if (search.found[0])
-		fail_msg("%s holds the secret %s", where, search.found);
-	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
-		if (strstr(text, parameters[i]))
-			fail_msg("%s holds a URL's %s", where, parameters[i]);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++)
+		secrets_add(secrets, parameters[i]);
+	for (size_t i = 0; i < w->secrets.count; i++)
+		secrets_add(secrets, w->secrets.items[i]);
+	service_each_secret(w->service, note_secret, secrets);
+	for (size_t i = 0; service_asset_at(w->service, i, &asset); i++)
+		note_query(secrets, &asset);
+	return secrets;
 }
 
-static void assert_no_secret_in(struct world *w, const char *path)
+static bool is_in_a_spool(const struct world *w, const char *path)
 {
-	_cleanup_free_ char *text = NULL;
-
-	if (fs_read_file(AT_FDCWD, path, SIZE_MAX / 2, &text, NULL) == 0)
-		assert_no_secret(w, path, text);
+	if (startswith(path, w->spool))
+		return true;
+	for (size_t i = 0; i < WORLD_SPOOLS_MAX && w->spools[i]; i++)
+		if (startswith(path, w->spools[i]))
+			return true;
+	return false;
 }
 
-static void assert_no_secret_in_sidecars(struct world *w)
+/* What is to hold secrets: the configuration, and the ledger, which holds the URLs that
+ * are still to be used. And of the spools what others have put there. */
+static bool may_hold_secrets(const char *path, void *userdata)
 {
-	DIR *stream = opendir(w->spool);
-	struct dirent *entry;
+	const struct world *w = userdata;
+	struct stat st;
 
-	while (stream && (entry = readdir(stream))) {
-		_cleanup_free_ char *path = world_path(w, entry->d_name);
+	for (size_t i = 0; i < w->secret_files.count; i++)
+		if (startswith(path, w->secret_files.items[i]))
+			return true;
+	return is_in_a_spool(w, path) && !strstr(path, ".asset") &&
+	       lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
 
-		if (endswith(path, ".asset.json") || endswith(path, ".asset-error.json"))
-			assert_no_secret_in(w, path);
-	}
-	if (stream)
-		(void)closedir(stream);
+void world_assert_no_secrets(struct world *w)
+{
+	struct secrets *secrets = all_secrets(w);
+	_cleanup_free_ char *found = secrets_find_below(secrets, w->root,
+							may_hold_secrets, w);
+
+	secrets_free(secrets);
+	if (found)
+		fail_msg("%s", found);
+}
+
+void world_secret(struct world *w, const char *secret)
+{
+	assert_int_equal(strv_push(&w->secrets, secret), 0);
+}
+
+void world_secret_file(struct world *w, const char *path)
+{
+	assert_int_equal(strv_push(&w->secret_files, path), 0);
 }
 
 void world_stop(struct world *w)
 {
 	_cleanup_free_ char *violations = NULL;
-	_cleanup_free_ char *status_file = world_print("%s/status.json", w->root);
 
 	if (w->died)
 		fail_msg("the agent ended by itself: wait status %d", w->status);
@@ -235,12 +264,7 @@ void world_stop(struct world *w)
 	violations = service_violations(w->service);
 	if (violations)
 		fail_msg("breaches of the service's contract:\n%s", violations);
-	assert_no_secret_in(w, w->log);
-	assert_no_secret_in(w, status_file);
-	assert_no_secret_in(w, w->output);
-	assert_no_secret_in_sidecars(w);
-	if (w->status_text)
-		assert_no_secret(w, "STATUS", w->status_text);
+	world_assert_no_secrets(w);
 	world_assert_journal(w);
 	w->passed = true;
 }
@@ -295,6 +319,8 @@ static void free_strings(struct world *w)
 	for (char **variable = w->environment; variable && *variable; variable++)
 		free(*variable);
 	free(w->environment);
+	strv_done(&w->secrets);
+	strv_done(&w->secret_files);
 }
 
 int world_teardown(void **state)
@@ -304,6 +330,8 @@ int world_teardown(void **state)
 	world_kill_if_runs(w);
 	if (w->root && !w->passed)
 		tell(w);
+	if (w->service && !w->passed)
+		world_assert_no_secrets(w);
 	service_stop(w->service);
 	(void)close_fd(w->notify);
 	world_close_journal(w);

@@ -38,6 +38,7 @@
 
 #include "clock.h"
 #include "service.h"
+#include "strv.h"
 
 #define WORLD_PATIENCE	 (20 * USEC_PER_SEC)
 #define WORLD_SPOOLS_MAX 4
@@ -84,6 +85,7 @@ struct world {
 	char *status_text;	       /* its last STATUS= or NULL */
 	size_t watchdogs;	       /* how often it has sent WATCHDOG=1 */
 	size_t log_mark;	       /* the log before this byte is not looked at */
+	struct strv secrets, secret_files; /* of world_secret() */
 	bool passed;
 };
 
@@ -96,9 +98,15 @@ int world_teardown(void **state);
 void world_start(struct world *w, const struct world_options *options);
 
 /* Ends the agent by SIGTERM and asserts that it exits 0 within seconds, that the service
- * saw no violation, and that neither the log nor the status, the sidecars nor the output
- * hold a secret; where there is a journal, that each entry has the form that it must. */
+ * saw no violation, and that nothing in the world's directory holds a secret of the
+ * service, in any form, but what is to: configuration, secret, ledger; where there is a
+ * journal, that each entry has the form that it must. */
 void world_stop(struct world *w);
+
+/* One more secret that must not be found then, beside those that the service knows. */
+void world_secret(struct world *w, const char *secret);
+/* What begins with @path may hold secrets. */
+void world_secret_file(struct world *w, const char *path);
 
 /* Gives this process, and all that it starts, a network of its own: loopback, these IPv4
  * addresses on it, and @hosts for /etc/hosts. Before anything else, in main(): there must
