@@ -884,6 +884,7 @@ static void a_token_of_a_file_is_tried(void **state)
 	world_start(w, &options);
 	path = world_beside(w, "token");
 	token = service_issue_token(w->service);
+	world_secret_file(w, path);
 	world_write(w, path, token);
 	find_online(w, 0, "ok ", "/token; for how long it serves is not said");
 	assert_line(w, "ok ", "The API answers as it should, and takes the token");

@@ -32,7 +32,7 @@
 #include "macro.h"
 
 #define SERVICE_CLIENT_ID     "client-7f3a"
-#define SERVICE_CLIENT_SECRET "s3cr3t/of+the client&=%"
+#define SERVICE_CLIENT_SECRET "s3cr3t/0f+7h3 c1i3n7&=%"
 #define SERVICE_SCOPE	      "core.conversation core.asset"
 
 struct service;

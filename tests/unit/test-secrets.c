@@ -14,7 +14,7 @@ DEFINE_CLEANUP(struct secrets *, secrets_freep, secrets_free)
 #define _cleanup_secrets_ _cleanup_(secrets_freep)
 
 #define TOKEN	  "tGzv3JOkF0XG5Qx2TlKWIA.bQ_7-9~0123"
-#define CLIENT	  "s3cr3t/of+the client&=%"
+#define CLIENT	  "s3cr3t/0f+7h3 c1i3n7&=%"
 #define SIGNATURE "Kx8%2BvB2%2FqJm0aZ7Tn4wE%3D"
 #define PROXY	  "alice:pa55\"w\nrd"
 #define SHORT	  "hunter2"
@@ -34,11 +34,11 @@ static const struct {
 	{ "its end", "...XG5Qx2TlKWIA.bQ_7-9~0123", true },
 	{ "less than can be told from chance", "tGzv3JOkF", false },
 	{ "a client secret", "client_secret=" CLIENT, true },
-	{ "in a form", "client_secret=s3cr3t%2Fof%2Bthe+client%26%3D%25", true },
-	{ "in a URL", "s3cr3t%2Fof%2Bthe%20client%26%3D%25", true },
-	{ "in small digits", "s3cr3t%2fof%2bthe%20client%26%3d%25", true },
-	{ "in JSON", "{\"text\":\"s3cr3t\\/of+the client&=%\"}", true },
-	{ "in base64", "Basic czNjcjN0L29mK3RoZSBjbGllbnQmPSU=", true },
+	{ "in a form", "client_secret=s3cr3t%2F0f%2B7h3+c1i3n7%26%3D%25", true },
+	{ "in a URL", "s3cr3t%2F0f%2B7h3%20c1i3n7%26%3D%25", true },
+	{ "in small digits", "s3cr3t%2f0f%2b7h3%20c1i3n7%26%3d%25", true },
+	{ "in JSON", "{\"text\":\"s3cr3t\\/0f+7h3 c1i3n7&=%\"}", true },
+	{ "in base64", "Basic czNjcjN0LzBmKzdoMyBjMWkzbjcmPSU=", true },
 	{ "a signature", "?signature=" SIGNATURE, true },
 	{ "decoded", "Kx8+vB2/qJm0aZ7Tn4wE=", true },
 	{ "decoded, in base64", "S3g4K3ZCMi9xSm0wYVo3VG40d0U9", true },
