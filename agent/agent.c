@@ -11,8 +11,7 @@
 #include "notify.h"
 #include "progress.h"
 #include "report.h"
-#include "spool-news.h"
-#include "uploader.h"
+#include "spools.h"
 
 #define FOOT_INTERVAL (100 * USEC_PER_MSEC) /* of the line on a terminal */
 #define STOP_GRACE    (10 * USEC_PER_SEC)   /* for what is on its way at a stop */
@@ -25,20 +24,13 @@ struct agent {
 	struct mime *mime;
 	struct http *http;
 	struct token *token;
-	struct watch *watch;
 	struct health health;
 	struct failures *failures;
 	struct transfer_services services;
 	struct uploader *uploader;
-	struct spool **spools;
-	size_t spool_count;
-	bool spool_away;
-	/* Rows of the ledger whose spool is away: restored when it is back. */
-	uint64_t *orphans;
-	size_t orphan_count;
+	struct spools *spools;
 	sd_event_source *foot_source, *stop_source;
 	bool foot_armed, started, stopping, gave_up, broken;
-	uint64_t no_place; /* files that can't be uploaded as they are */
 	struct progress progress;
 	struct tally tally;
 	struct report *report;
@@ -60,7 +52,7 @@ static struct progress_counts progress_of(const struct agent *agent)
 		.bytes = stats.bytes,
 		.sent = stats.sent,
 		.given_up = stats.failed,
-		.passed_over = stats.skipped + agent->no_place,
+		.passed_over = stats.skipped + spools_unplaced(agent->spools),
 		.left = stats.moving + stats.waiting,
 		.more = stats.more,
 	};
@@ -125,193 +117,16 @@ static enum snapshot_state state_of(const struct agent *agent)
 static void whom_to_ask(void *userdata, struct survey *ret)
 {
 	struct agent *agent = userdata;
+	size_t count;
+	struct spool *const *spools = spools_list(agent->spools, &count);
 
 	*ret = (struct survey){
 		.state = state_of(agent),
 		.uploader = agent->uploader,
 		.health = &agent->health,
-		.spools = agent->spools,
-		.spool_count = agent->spool_count,
+		.spools = spools,
+		.spool_count = count,
 	};
-}
-
-/* ---- what was unfinished ---- */
-
-static bool is_orphan(const struct agent *agent, uint64_t serial)
-{
-	for (size_t i = 0; i < agent->orphan_count; i++)
-		if (agent->orphans[i] == serial)
-			return true;
-	return false;
-}
-
-static int keep_orphan(struct agent *agent, uint64_t serial)
-{
-	uint64_t *orphans = reallocarray(agent->orphans, agent->orphan_count + 1,
-					 sizeof(*orphans));
-
-	if (!orphans)
-		return -ENOMEM;
-	orphans[agent->orphan_count++] = serial;
-	agent->orphans = orphans;
-	return 0;
-}
-
-/* 1: taken over, 0: its spool is not there. */
-static int restore_row(struct agent *agent, const struct ledger_row *row)
-{
-	for (size_t i = 0; i < agent->spool_count; i++) {
-		_cleanup_(
-			spool_directory_unrefp) struct spool_directory *directory = NULL;
-		int r = spool_find_directory(agent->spools[i], row->directory,
-					     &directory);
-
-		if (r > 0)
-			r = uploader_restore(agent->uploader, directory, row) >= 0;
-		if (r > 0)
-			return 1;
-	}
-	return 0;
-}
-
-static int on_row(void *userdata, const struct ledger_row *row)
-{
-	struct agent *agent = userdata;
-
-	return restore_row(agent, row) ? 0 : keep_orphan(agent, row->serial);
-}
-
-static int on_orphan(void *userdata, const struct ledger_row *row)
-{
-	struct agent *agent = userdata;
-
-	if (!is_orphan(agent, row->serial) || !restore_row(agent, row))
-		return 0;
-	for (size_t i = 0; i < agent->orphan_count; i++)
-		if (agent->orphans[i] == row->serial)
-			agent->orphans[i] = agent->orphans[--agent->orphan_count];
-	return 0;
-}
-
-/* Uploads come first: a later grant of the same name must find them finished. */
-static int each_unfinished(struct agent *agent, ledger_row_fn row)
-{
-	int r = ledger_each(agent->ledger, LEDGER_UPLOADED, row, agent);
-
-	return r < 0 ? r : ledger_each(agent->ledger, LEDGER_GRANTED, row, agent);
-}
-
-static int restore(struct agent *agent)
-{
-	int r = each_unfinished(agent, on_row);
-
-	if (r < 0)
-		log_error(LOG_START_FAILED, "Could not read what was unfinished: %s.",
-			  log_errno(r));
-	else if (agent->orphan_count > 0)
-		log_notice(
-			LOG_UNFINISHED_AWAY,
-			"Files that were on their way, and lie in no spool that is there now: "
-			"%zu. What is known of them is kept until it is.",
-			agent->orphan_count);
-	return r;
-}
-
-/* ---- spools ---- */
-
-static bool on_candidate(void *userdata, struct spool_directory *directory,
-			 const char *name, usec_t at, bool event)
-{
-	struct agent *agent = userdata;
-
-	return uploader_candidate(agent->uploader, directory, name, at, event);
-}
-
-static void on_not_a_file(void *userdata, struct spool_directory *directory,
-			  const char *name, const char *why, bool file)
-{
-	struct agent *agent = userdata;
-
-	if (file)
-		agent->no_place++;
-	spool_news_tell_not_a_file(agent->failures, directory, name, why);
-}
-
-static void on_news(void *userdata, struct spool *spool,
-		    struct spool_directory *directory, enum spool_news news, int error)
-{
-	struct agent *agent = userdata;
-
-	spool_news_tell(spool, directory, news, error);
-	report_changed(agent->report);
-	switch (news) {
-	case SPOOL_AWAY:
-	case SPOOL_DIRECTORY_UNWRITABLE:
-	case SPOOL_DIRECTORY_UNREADABLE: agent->spool_away = true; break;
-	case SPOOL_BACK:
-		if (agent->orphan_count > 0)
-			(void)each_unfinished(agent, on_orphan);
-		break;
-	case SPOOL_POLLING: break;
-	}
-}
-
-static void on_event(void *userdata, void *owner, enum watch_event event,
-		     const char *name)
-{
-	(void)userdata;
-	spool_event(owner, event, name);
-}
-
-static void on_overflow(void *userdata)
-{
-	struct agent *agent = userdata;
-
-	log_debug("The kernel dropped events; looking through all spools again.");
-	for (size_t i = 0; i < agent->spool_count; i++)
-		spool_look_again(agent->spools[i]);
-}
-
-static void on_rerouted(void *userdata)
-{
-	struct agent *agent = userdata;
-
-	for (size_t i = 0; i < agent->spool_count; i++)
-		spool_check(agent->spools[i]);
-}
-
-static void on_room(void *userdata)
-{
-	struct agent *agent = userdata;
-
-	for (size_t i = 0; i < agent->spool_count; i++)
-		spool_resume(agent->spools[i]);
-}
-
-static int open_spools(struct agent *agent)
-{
-	static const struct spool_ops ops = { on_candidate, on_not_a_file, on_news };
-	static const struct watch_ops watch_ops = { on_event, on_overflow, on_rerouted };
-	int r = 0;
-
-	if (agent->mode == AGENT_RUN) {
-		r = watch_new(agent->event, &watch_ops, agent, &agent->watch);
-		if (r < 0) {
-			log_error(LOG_START_FAILED, "Could not set up inotify: %s.",
-				  log_errno(r));
-			return r;
-		}
-	}
-	agent->spools = calloc(agent->config->spool_count, sizeof(struct spool *));
-	if (!agent->spools)
-		return -ENOMEM;
-	for (size_t i = 0; i < agent->config->spool_count && r >= 0; i++) {
-		r = spool_new(agent->event, agent->watch, &agent->config->spools[i], &ops,
-			      agent, &agent->spools[agent->spool_count]);
-		if (r >= 0)
-			spool_open(agent->spools[agent->spool_count++]);
-	}
-	return r;
 }
 
 /* ---- start ---- */
@@ -383,9 +198,23 @@ static int on_ledger(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
+static void on_room(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	spools_resume(agent->spools);
+}
+
+static void on_left(void *userdata, uint64_t serial)
+{
+	struct agent *agent = userdata;
+
+	spools_keep(agent->spools, serial);
+}
+
 static int open_services(struct agent *agent)
 {
-	static const struct uploader_ops ops = { on_room, on_changed };
+	static const struct uploader_ops ops = { on_room, on_left, on_changed };
 	static const struct report_ops report_ops = { whom_to_ask };
 	const struct config *config = agent->config;
 	const struct backoff backoff = { config->retry.initial_delay,
@@ -425,6 +254,7 @@ static int open_services(struct agent *agent)
 	health_name(&agent->health, HEALTH_DISK, config->state.directory);
 	agent->services = (struct transfer_services){
 		.config = config,
+		.settings = 1,
 		.mime = agent->mime,
 		.http = agent->http,
 		.token = agent->token,
@@ -437,14 +267,26 @@ static int open_services(struct agent *agent)
 			    &ops, agent, &agent->uploader);
 }
 
+static int open_spools(struct agent *agent)
+{
+	struct spools_plan *plan;
+	int r;
+
+	r = spools_new(agent->event, agent->ledger, agent->failures, agent->report,
+		       agent->mode == AGENT_DRAIN, &agent->spools);
+	if (r >= 0)
+		r = spools_prepare(agent->spools, agent->config, &plan);
+	if (r < 0)
+		return r;
+	spools_apply(agent->spools, plan, agent->uploader);
+	return spools_restore(agent->spools);
+}
+
 /* ---- stop ---- */
 
 static bool nothing_left(const struct agent *agent)
 {
-	for (size_t i = 0; i < agent->spool_count; i++)
-		if (!spool_is_quiet(agent->spools[i]))
-			return false;
-	return uploader_is_idle(agent->uploader, true);
+	return spools_are_quiet(agent->spools) && uploader_is_idle(agent->uploader, true);
 }
 
 /* A drain must end: it gives the service as many probes as a file gets tries. */
@@ -571,8 +413,6 @@ static int start(struct agent *agent)
 		r = open_services(agent);
 	if (r >= 0)
 		r = open_spools(agent);
-	if (r >= 0)
-		r = restore(agent);
 	if (r < 0)
 		log_error(LOG_START_FAILED, "Could not start: %s.", log_errno(r));
 	return r;
@@ -587,13 +427,9 @@ static void finish(struct agent *agent)
 	/* Ends what is being recorded, which ends its transfers. */
 	ledger_close(agent->ledger);
 	uploader_free(agent->uploader);
-	for (size_t i = 0; i < agent->spool_count; i++)
-		spool_free(agent->spools[i]);
-	free(agent->spools);
-	free(agent->orphans);
+	spools_free(agent->spools);
 	failures_free(agent->failures);
 	report_free(agent->report);
-	watch_free(agent->watch);
 	token_free(agent->token);
 	http_free(agent->http);
 	mime_free(agent->mime);
@@ -621,7 +457,7 @@ static char *why_left(const struct agent *agent, const struct progress_counts *c
 		return trouble_text(agent);
 	if (agent->stopping && counts->left > 0)
 		return strdup("they go on at the next start");
-	if (agent->spool_away)
+	if (spools_were_away(agent->spools))
 		return strdup("a directory of theirs can't be used");
 	return NULL;
 }
@@ -631,10 +467,11 @@ static bool log_stopped(const struct agent *agent)
 {
 	struct progress_counts counts = progress_of(agent);
 	_cleanup_free_ char *why = why_left(agent, &counts), *summary = NULL;
-	bool drained = !agent->gave_up && !agent->stopping && !agent->spool_away &&
-		       counts.given_up == 0 && counts.passed_over == 0;
+	bool drained = !agent->gave_up && !agent->stopping &&
+		       !spools_were_away(agent->spools) && counts.given_up == 0 &&
+		       counts.passed_over == 0;
 
-	counts.more |= agent->spool_away;
+	counts.more |= spools_were_away(agent->spools);
 	summary = progress_summary(&agent->progress, &counts, why, clock_monotonic());
 	log_foot(NULL);
 	failures_tell(agent->failures);

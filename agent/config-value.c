@@ -23,6 +23,7 @@
 struct kind {
 	int (*read)(const struct kind *kind, const char *text, void *field);
 	void (*clear)(void *field);
+	bool (*same)(const void *a, const void *b);
 	const char *expected;
 	uint64_t min, max;
 	const char *const *words;
@@ -353,6 +354,38 @@ static int read_header(const struct kind *kind, const char *text, void *field)
 	return strv_push(list, header);
 }
 
+static bool same_bool(const void *a, const void *b)
+{
+	return *(const bool *)a == *(const bool *)b;
+}
+
+static bool same_number(const void *a, const void *b)
+{
+	return *(const uint64_t *)a == *(const uint64_t *)b;
+}
+
+static bool same_choice(const void *a, const void *b)
+{
+	return *(const int *)a == *(const int *)b;
+}
+
+static bool same_string(const void *a, const void *b)
+{
+	return streq(*(char *const *)a, *(char *const *)b);
+}
+
+static bool same_list(const void *a, const void *b)
+{
+	const struct strv *one = a, *other = b;
+
+	if (one->count != other->count)
+		return false;
+	for (size_t i = 0; i < one->count; i++)
+		if (!streq(one->items[i], other->items[i]))
+			return false;
+	return true;
+}
+
 static const char *const methods[] = {
 	[UPLOAD_AUTO] = "auto",
 	[UPLOAD_PUT] = "PUT",
@@ -389,26 +422,29 @@ static const char *const sender_types[] = {
 /* A row: what it reads, within which bounds, and the words for that. */
 /* clang-format off */
 #define COUNT(low, high)                                 \
-	.read = read_count, .min = (low), .max = (high), \
+	.read = read_count, .same = same_number, .min = (low), .max = (high), \
 	.expected = "a number from " TO_STRING(low) " to " TO_STRING(high)
 #define SPAN(low, bounds)                                        \
-	.read = read_span, .min = (low), .max = CONFIG_SPAN_MAX, \
+	.read = read_span, .same = same_number, .min = (low), .max = CONFIG_SPAN_MAX, \
 	.expected = "a time span " bounds ", such as 500ms, 30s, 5min or 2h"
 #define CHOICE(table) \
-	.read = read_choice, .words = (table), .max = ARRAY_SIZE(table) - 1
-#define STRING(reader, limit) .read = (reader), .clear = clear_string, .max = (limit)
-#define LIST(reader) .read = (reader), .clear = clear_list, .max = CONFIG_LIST_MAX
+	.read = read_choice, .same = same_choice, .words = (table), \
+	.max = ARRAY_SIZE(table) - 1
+#define STRING(reader, limit) \
+	.read = (reader), .clear = clear_string, .same = same_string, .max = (limit)
+#define LIST(reader) \
+	.read = (reader), .clear = clear_list, .same = same_list, .max = CONFIG_LIST_MAX
 
 static const struct kind kinds[CONFIG_KINDS] = {
-	[CONFIG_BOOL] = { .read = read_bool, .expected = "yes or no" },
+	[CONFIG_BOOL] = { .read = read_bool, .same = same_bool, .expected = "yes or no" },
 	[CONFIG_CONCURRENT] = { COUNT(1, CONFIG_CONCURRENT_MAX) },
 	[CONFIG_BURST] = { COUNT(1, CONFIG_BURST_MAX) },
 	[CONFIG_TRIES] = { COUNT(1, CONFIG_TRIES_MAX) },
 	[CONFIG_SPAN] = { SPAN(0, "of at most 365d") },
 	[CONFIG_SPAN_POSITIVE] = { SPAN(CONFIG_SPAN_MIN, "above 0, from 1ms to 365d") },
-	[CONFIG_RATE] = { .read = read_rate,
+	[CONFIG_RATE] = { .read = read_rate, .same = same_number,
 		.expected = "a rate above 0 such as 0.5/s, 30/min or 100/h, or none" },
-	[CONFIG_SIZE] = { .read = read_size, .min = 1, .max = UINT64_MAX,
+	[CONFIG_SIZE] = { .read = read_size, .same = same_number, .min = 1, .max = UINT64_MAX,
 		.expected = "a size above 0 such as 64K, 10M or 2G, or none" },
 	[CONFIG_METHOD] = { CHOICE(methods), .expected = "auto, PUT or POST" },
 	[CONFIG_LOG_LEVEL] = { CHOICE(log_levels), .min = LOG_ERR,
@@ -464,6 +500,11 @@ void config_value_clear(enum config_kind kind, void *field)
 const char *config_value_expected(enum config_kind kind)
 {
 	return kinds[kind].expected;
+}
+
+bool config_value_is_same(enum config_kind kind, const void *a, const void *b)
+{
+	return kinds[kind].same(a, b);
 }
 
 bool config_value_is_secret(enum config_kind kind)

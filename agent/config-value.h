@@ -55,6 +55,9 @@ int config_value_read(enum config_kind kind, const char *text, void *field);
 /* Frees what *@field owns, if anything, and leaves it NULL or empty. */
 void config_value_clear(enum config_kind kind, void *field);
 
+/* Whether two fields of this kind hold the same value. */
+bool config_value_is_same(enum config_kind kind, const void *a, const void *b);
+
 /* What a value of this kind must be: "yes or no". Fixed text. */
 const char *config_value_expected(enum config_kind kind);
 

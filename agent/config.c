@@ -395,9 +395,17 @@ static void spool_done(struct config *config, struct config_spool *spool)
 	free(spool->origin);
 }
 
+struct config *config_ref(const struct config *config)
+{
+	struct config *counted = (struct config *)config;
+
+	counted->references++;
+	return counted;
+}
+
 void config_free(struct config *config)
 {
-	if (!config)
+	if (!config || config->references-- > 0)
 		return;
 	for (size_t i = 0; i < config->spool_count; i++)
 		spool_done(config, &config->spools[i]);

@@ -95,6 +95,7 @@ struct config {
 	} report;
 	struct config_spool *spools;
 	size_t spool_count;	       /* >= 1 */
+	unsigned references;	       /* users besides the first one */
 	struct strv files;	       /* that were read, in that order */
 	struct config_source *sources; /* of each other key; config's own business */
 };
@@ -112,6 +113,10 @@ typedef void (*config_fault_fn)(void *userdata, const char *line);
 int config_load(const char *file, config_fault_fn fault, void *userdata,
 		struct config **ret);
 
+/* One user more, whose config_free() is owed. */
+struct config *config_ref(const struct config *config);
+
+/* One user less; the last one's frees it. NULL is nothing. */
 void config_free(struct config *config);
 
 /* Whether @file and its drop-ins, as config_load() has them, are as they were installed:

@@ -180,26 +180,6 @@ int schedule_rename(struct schedule *schedule, struct item *item, const void *pl
 	return tsearch(item, &schedule->index, compare) ? 0 : -ENOMEM;
 }
 
-static void list_node(const void *node, VISIT visit, void *userdata)
-{
-	struct item *const *item = node, ***end = userdata;
-
-	if (visit == postorder || visit == leaf)
-		*(*end)++ = *item;
-}
-
-struct item **schedule_list(const struct schedule *schedule)
-{
-	struct item **list = schedule->size > 0
-				     ? calloc(schedule->size, sizeof(struct item *))
-				     : NULL;
-	struct item **end = list;
-
-	if (list)
-		twalk_r(schedule->index, list_node, &end);
-	return list;
-}
-
 size_t schedule_advance(struct schedule *schedule, usec_t now)
 {
 	size_t moved = 0;

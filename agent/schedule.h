@@ -66,9 +66,6 @@ void schedule_start(struct schedule *schedule, struct item *item);
  * more, and can only be removed. */
 int schedule_rename(struct schedule *schedule, struct item *item, const void *place);
 
-/* All items: as many as `size`, for the caller to free. NULL: none, or out of memory. */
-struct item **schedule_list(const struct schedule *schedule);
-
 /* @item leaves, from whatever state. */
 void schedule_remove(struct schedule *schedule, struct item *item);
 

@@ -73,6 +73,7 @@ int transfer_read_url(struct transfer *t, char **ret_reason)
 
 	content_url_done(&t->url);
 	t->url = (struct content_url){};
+	t->url_settings = t->services->settings;
 	return content_url_parse(t->raw_url, &policy, &t->url, ret_reason);
 }
 
@@ -233,8 +234,8 @@ void transfer_ask(struct transfer *t)
 	const char *bearer;
 	int r;
 
-	if (t->services->stopping || !spool || !transfer_may_ask(t, HEALTH_AUTH) ||
-	    !transfer_may_ask(t, HEALTH_API)) {
+	if (t->services->stopping || !spool || t->left ||
+	    !transfer_may_ask(t, HEALTH_AUTH) || !transfer_may_ask(t, HEALTH_API)) {
 		transfer_pause(t);
 		return;
 	}

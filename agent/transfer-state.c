@@ -31,7 +31,7 @@ const struct config_spool *transfer_spool(const struct transfer *t)
 {
 	struct spool *spool = spool_of(t->directory);
 
-	return spool ? spool_config(spool) : NULL;
+	return spool ? spool_config(spool) : t->left;
 }
 
 /* ---- what is known of it ---- */
@@ -77,6 +77,7 @@ void transfer_drop_grant(struct transfer *t)
 	free(take_ptr(t->raw_url));
 	content_url_done(&t->url);
 	t->url = (struct content_url){};
+	t->url_settings = 0;
 	t->resumed = false;
 	t->unreached = 0;
 	t->recorded = false;
@@ -185,6 +186,12 @@ void transfer_short(struct transfer *t, int error)
 	transfer_finish(t, TRANSFER_SHORT);
 }
 
+/* What was asked under settings that are no more says nothing of those there are. */
+static bool is_disowned(const struct transfer *t, unsigned index)
+{
+	return t->disowned & (health_probes)1 << index;
+}
+
 void transfer_report_failure(struct transfer *t, unsigned index, usec_t retry_after)
 {
 	const struct health_failure failure = {
@@ -195,11 +202,14 @@ void transfer_report_failure(struct transfer *t, unsigned index, usec_t retry_af
 		.waiting = t->services->waiting(t->services->userdata) + 1,
 	};
 
-	health_failed(t->services->health, index, &t->probes, &failure);
+	if (!is_disowned(t, index))
+		health_failed(t->services->health, index, &t->probes, &failure);
 }
 
 void transfer_report_works(struct transfer *t, unsigned index)
 {
+	if (is_disowned(t, index))
+		return;
 	health_works(t->services->health, index, &t->probes,
 		     t->services->waiting(t->services->userdata));
 }

@@ -53,6 +53,7 @@ struct transfer;
 
 struct transfer_services {
 	const struct config *config;
+	uint64_t settings; /* counts up with each other config, from 1 */
 	const struct mime *mime;
 	struct http *http;
 	struct token *token;
@@ -72,6 +73,10 @@ struct transfer {
 	struct transfer_services *services;
 	void *owner; /* the caller's */
 	struct spool_directory *directory;
+	/* Of the spool that was taken from the configuration while it moved: what has
+	 * been asked for goes on by these. NULL: none was. */
+	const struct config_spool *left;
+	struct config *left_config; /* which holds that */
 	char *name;
 	enum transfer_step step;
 	struct intake_glimpse *glimpse; /* the caller's */
@@ -84,6 +89,7 @@ struct transfer {
 	/* The grant: there while `id` is. */
 	char *id;
 	struct content_url url;
+	uint64_t url_settings; /* under which `url` was read; 0: not yet */
 	char *raw_url;
 	usec_t expires;	  /* monotonic */
 	bool from_public; /* from an API at a public address; not known after a restart */
@@ -103,7 +109,7 @@ struct transfer {
 	bool counted; /* for RequestRate, and has not asked yet */
 	bool first;   /* nothing went wrong: to be started before the others */
 	bool looking; /* it goes no further than that the file is taken */
-	health_probes probes;
+	health_probes probes, disowned;
 	usec_t started, again_at; /* monotonic */
 	usec_t tried;		  /* monotonic: when this try began */
 	int shortage;		  /* negative errno; counts with TRANSFER_SHORT */

@@ -105,8 +105,10 @@ static void taken(struct transfer *t, const struct config_spool *spool)
 		transfer_short(t, -ENOMEM);
 		return;
 	}
-	if (t->id && !t->url.url && transfer_read_url(t, &reason) < 0)
-		transfer_drop_grant(t); /* of a row, under another configuration */
+	/* Of a row, or read under other settings than there are now. */
+	if (t->id && t->url_settings != t->services->settings &&
+	    transfer_read_url(t, &reason) < 0)
+		transfer_drop_grant(t);
 	if (!t->id && !t->counted) {
 		transfer_restart(t); /* now it needs more than it did */
 	} else if (!t->id) {
@@ -148,6 +150,10 @@ static void take(struct transfer *t)
 
 	if (!spool) {
 		transfer_idle(t);
+		return;
+	}
+	if (t->left) {
+		transfer_pause(t);
 		return;
 	}
 	if (fd < 0) {
@@ -231,6 +237,7 @@ void transfer_start(struct transfer *t)
 		t->tried = now;
 	}
 	t->first = false;
+	t->disowned = 0;
 	t->counted = transfer_needs(t) & NEED_API;
 	t->probes = health_start(t->services->health, transfer_needs(t), now);
 	(void)sd_event_source_set_enabled(t->step_source, SD_EVENT_ONESHOT);
@@ -255,6 +262,37 @@ void transfer_cancel(struct transfer *t)
 	/* A body may have gone out. */
 	t->resumed = t->resumed || t->step == STEP_SEND;
 	transfer_pause(t);
+}
+
+void transfer_leave(struct transfer *t, const struct config *config,
+		    const struct config_spool *spool)
+{
+	config_free(t->left_config);
+	t->left_config = config_ref(config);
+	t->left = spool;
+}
+
+static void come_back(struct transfer *t)
+{
+	config_free(take_ptr(t->left_config));
+	t->left = NULL;
+}
+
+void transfer_move(struct transfer *t, struct spool_directory *directory)
+{
+	struct spool_directory *from = t->directory;
+
+	t->directory = spool_directory_ref(directory);
+	spool_directory_unref(from);
+	come_back(t);
+}
+
+void transfer_disown(struct transfer *t, health_probes which)
+{
+	t->probes &= ~which;
+	t->disowned |= which;
+	if (t->waits_for_token)
+		transfer_cancel(t);
 }
 
 uint64_t transfer_sent(const struct transfer *t)
@@ -297,6 +335,7 @@ void transfer_free(struct transfer *t)
 	transfer_drop_grant(t);
 	transfer_clear_error(t);
 	spool_directory_unref(t->directory);
+	config_free(t->left_config);
 	free(t->content_type);
 	free(t->name);
 	free(t);

@@ -35,6 +35,18 @@ void transfer_start(struct transfer *transfer);
  * up; the rest is paused. It must stand at that step. */
 void transfer_look(struct transfer *transfer);
 
+/* The spool of its directory, whose settings @spool of @config are, goes. What it has not
+ * asked for yet it does not ask for any more. */
+void transfer_leave(struct transfer *transfer, const struct config *config,
+		    const struct config_spool *spool);
+
+/* Its file is that of the same name in @directory, to which it keeps a reference. */
+void transfer_move(struct transfer *transfer, struct spool_directory *directory);
+
+/* The services @which are others than those that it may be asking: how these answer says
+ * nothing of them. What waits for a token asks again. */
+void transfer_disown(struct transfer *transfer, health_probes which);
+
 /* Ends what can be ended at once: a request under way, a wait for a token; it is paused
  * then. A record under way is not cut short. */
 void transfer_cancel(struct transfer *transfer);

@@ -3,7 +3,7 @@
 
 #include "log.h"
 #include "macro.h"
-#include "uploader.h"
+#include "uploader-state.h"
 
 #define ROOM_TO_RESUME (SCHEDULE_MAX / 4)  /* scans go on when that much is free again */
 #define WAITING_MAX    (SCHEDULE_MAX / 2)  /* files that wait for a time, kept in mind */
@@ -11,38 +11,7 @@
 #define BUSY_DELAY_MAX USEC_PER_MINUTE	   /* between two looks at a file being written */
 #define SLOT_DELAY     (10 * USEC_PER_SEC) /* one more at once, so long after a shortage */
 
-struct file {
-	struct item item;
-	struct uploader *uploader;
-	struct spool_directory *directory;
-	struct intake_glimpse glimpse;
-	struct transfer *transfer; /* while it moves, and later if it keeps something */
-	struct transfer *next; /* restored: of its new content, after the old one's end */
-	unsigned busy;	       /* looks in a row at which it was being written */
-	usec_t since;	       /* monotonic: when it came to be known */
-	bool seen;	       /* looked at while a service was away */
-	LIST_ENTRY(file) moving;
-	char name[];
-};
-
-struct uploader {
-	sd_event *event;
-	struct transfer_services *services;
-	bool once;
-	const struct uploader_ops *ops;
-	void *userdata;
-	struct schedule schedule;
-	LIST_HEAD(, file) moving;
-	sd_event_source *pump_source; /* starts what can be started */
-	sd_event_source *wake_source; /* when the next one may be */
-	bool starved;		      /* a candidate found no room */
-	uint64_t starts;
-	size_t slots;	 /* MaxConcurrent, or fewer after a shortage */
-	usec_t slots_at; /* when one more is tried; 0: none is missing */
-	struct uploader_stats stats;
-};
-
-static void kick(struct uploader *u)
+void uploader_kick(struct uploader *u)
 {
 	(void)sd_event_source_set_enabled(u->pump_source, SD_EVENT_ONESHOT);
 }
@@ -63,13 +32,15 @@ static size_t waiting(void *userdata)
 
 static void file_free(struct file *file)
 {
+	if (file->adrift)
+		LIST_REMOVE(file, drifting);
 	transfer_free(file->transfer);
 	transfer_free(file->next);
 	spool_directory_unref(file->directory);
 	free(file);
 }
 
-static void forget(struct uploader *u, struct file *file)
+void uploader_forget(struct uploader *u, struct file *file)
 {
 	schedule_remove(&u->schedule, &file->item);
 	file_free(file);
@@ -77,6 +48,19 @@ static void forget(struct uploader *u, struct file *file)
 		u->starved = false;
 		u->ops->room(u->userdata);
 	}
+}
+
+static void tell_left(struct uploader *u, const struct transfer *t)
+{
+	if (t && t->id && t->serial > 0)
+		u->ops->left(u->userdata, t->serial);
+}
+
+void uploader_leave_behind(struct uploader *u, struct file *file)
+{
+	tell_left(u, file->transfer);
+	tell_left(u, file->next);
+	uploader_forget(u, file);
 }
 
 static int add_file(struct uploader *u, struct spool_directory *directory,
@@ -138,9 +122,8 @@ static void ready(struct uploader *u, struct file *file, bool first)
 	schedule_ready(&u->schedule, &file->item, first);
 }
 
-/* It gets ready by itself at @at. */
-static void wait_until(struct uploader *u, struct file *file, enum item_state state,
-		       usec_t at)
+void uploader_wait(struct uploader *u, struct file *file, enum item_state state,
+		   usec_t at)
 {
 	file->item.lane = lane_of(file->transfer);
 	schedule_wait(&u->schedule, &file->item, state, at);
@@ -205,11 +188,11 @@ static void wait_in_mind(struct uploader *u, struct file *file, enum item_state 
 	const struct transfer *t = file->transfer;
 
 	if (u->schedule.counts[state] < WAITING_MAX || u->once || (t && t->id)) {
-		wait_until(u, file, state, at);
+		uploader_wait(u, file, state, at);
 		return;
 	}
 	spool_look_at(file->directory, at);
-	forget(u, file);
+	uploader_forget(u, file);
 }
 
 /* Something happened to a file that is known already. */
@@ -223,12 +206,12 @@ static void stir(struct uploader *u, struct file *file, usec_t at)
 			file->item.attempts = 0;
 			if (file->transfer)
 				file->transfer->attempts = 0;
-			wait_until(u, file, ITEM_SETTLING, at);
+			uploader_wait(u, file, ITEM_SETTLING, at);
 		}
 		break;
 	case ITEM_SETTLING:
 		file->busy = 0;
-		wait_until(u, file, ITEM_SETTLING, at);
+		uploader_wait(u, file, ITEM_SETTLING, at);
 		break;
 	case ITEM_READY:
 	case ITEM_NEW:
@@ -247,7 +230,7 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 	if (known) {
 		if (event)
 			stir(u, file_of(known), at);
-		kick(u);
+		uploader_kick(u);
 		return true;
 	}
 	if (add_file(u, directory, name, &file) < 0) {
@@ -258,10 +241,10 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 	if (again_at > at)
 		wait_in_mind(u, file, ITEM_WAITING, again_at);
 	else if (at > clock_monotonic())
-		wait_until(u, file, ITEM_SETTLING, at);
+		uploader_wait(u, file, ITEM_SETTLING, at);
 	else
 		ready(u, file, false);
-	kick(u);
+	uploader_kick(u);
 	u->ops->changed(u->userdata);
 	return true;
 }
@@ -293,7 +276,7 @@ static void go_on(struct uploader *u, struct file *file)
 
 	file->item.attempts = t->attempts;
 	if (!t->uploaded && t->again_at > clock_monotonic() && t->attempts > 0)
-		wait_until(u, file, ITEM_WAITING, t->again_at);
+		uploader_wait(u, file, ITEM_WAITING, t->again_at);
 	else
 		ready(u, file, true);
 }
@@ -314,11 +297,11 @@ int uploader_restore(struct uploader *u, struct spool_directory *directory,
 	if (r == 0)
 		r = transfer_restore(file->transfer, row);
 	if (r < 0) {
-		forget(u, file);
+		uploader_forget(u, file);
 		return r;
 	}
 	go_on(u, file);
-	kick(u);
+	uploader_kick(u);
 	return 0;
 }
 
@@ -348,7 +331,7 @@ static void on_later(struct uploader *u, struct file *file)
 			    "Passed over %s/%s: it is still being written.",
 			    spool_directory_path(file->directory), file->name);
 		u->stats.skipped++;
-		forget(u, file);
+		uploader_forget(u, file);
 		return;
 	}
 	wait_in_mind(u, file, ITEM_SETTLING, at);
@@ -377,7 +360,7 @@ static void on_held(struct uploader *u, struct file *file)
 {
 	if (u->once) {
 		u->stats.skipped++;
-		forget(u, file);
+		uploader_forget(u, file);
 		return;
 	}
 	wait_in_mind(u, file, ITEM_SETTLING, file->transfer->again_at);
@@ -390,7 +373,7 @@ static bool is_to_look_at(const struct file *file, enum transfer_end how)
 {
 	if (file->item.stirred)
 		return true;
-	return (how == TRANSFER_DONE || how == TRANSFER_GAVE_UP) &&
+	return !file->adrift && (how == TRANSFER_DONE || how == TRANSFER_GAVE_UP) &&
 	       is_still(file, &file->transfer->identity) == 0;
 }
 
@@ -406,6 +389,12 @@ static void count_end(struct uploader *u, struct file *file, bool uploaded)
 		spool_count(spool, uploaded);
 }
 
+/* Whether nothing of this content is left to do. */
+static bool is_over(enum transfer_end how)
+{
+	return how == TRANSFER_DONE || how == TRANSFER_GAVE_UP || how == TRANSFER_IDLE;
+}
+
 static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 {
 	struct uploader *u = userdata;
@@ -415,8 +404,12 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 	LIST_REMOVE(file, moving);
 	file->item.stirred = false;
 	file->item.attempts = t->attempts;
-	kick(u);
+	uploader_kick(u);
 	u->ops->changed(u->userdata);
+	if (file->adrift && !is_over(how)) {
+		uploader_leave_behind(u, file);
+		return;
+	}
 	switch (how) {
 	case TRANSFER_DONE:
 	case TRANSFER_GAVE_UP: count_end(u, file, how == TRANSFER_DONE); break;
@@ -434,6 +427,10 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 		return;
 	case TRANSFER_FAILED: wait_in_mind(u, file, ITEM_WAITING, t->again_at); return;
 	}
+	if (file->adrift) {
+		uploader_leave_behind(u, file);
+		return;
+	}
 	if (file->next) {
 		transfer_free(file->transfer);
 		file->transfer = take_ptr(file->next);
@@ -441,16 +438,16 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 		return;
 	}
 	if (!again) {
-		forget(u, file);
+		uploader_forget(u, file);
 		return;
 	}
 	transfer_free(file->transfer);
 	file->transfer = NULL;
 	file->glimpse = (struct intake_glimpse){};
 	file->item.attempts = 0;
-	wait_until(u, file, ITEM_SETTLING,
-		   usec_add(clock_monotonic(),
-			    spool_directory_rules(file->directory).quiet));
+	uploader_wait(u, file, ITEM_SETTLING,
+		      usec_add(clock_monotonic(),
+			       spool_directory_rules(file->directory).quiet));
 }
 
 /* ---- the pump ---- */
@@ -556,11 +553,24 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
 	(void)usec;
-	kick(userdata);
+	uploader_kick(userdata);
 	return 0;
 }
 
 /* ---- from outside ---- */
+
+void uploader_configure(struct uploader *u, health_probes renewed)
+{
+	size_t slots = u->services->config->upload.max_concurrent;
+	struct file *file = LIST_FIRST(&u->moving), *next;
+
+	u->slots = u->slots_at > 0 ? MIN(u->slots, slots) : slots;
+	for (; file; file = next) {
+		next = LIST_NEXT(file, moving);
+		transfer_disown(file->transfer, renewed);
+	}
+	uploader_kick(u);
+}
 
 void uploader_stop(struct uploader *u)
 {
@@ -655,6 +665,7 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 	u->ops = ops;
 	u->userdata = userdata;
 	LIST_INIT(&u->moving);
+	LIST_INIT(&u->drifting);
 	services->waiting = waiting;
 	services->ended = on_ended;
 	services->userdata = u;

@@ -30,6 +30,9 @@ struct uploader_stats {
 struct uploader_ops {
 	/* There is room for candidates again. */
 	void (*room)(void *userdata);
+	/* The file of the row @serial was on its way in a spool that is gone: the row
+	 * stays for the day when the spool is back. */
+	void (*left)(void *userdata, uint64_t serial);
 	/* Something in the stats, or in health, is new. Called often. */
 	void (*changed)(void *userdata);
 };
@@ -49,6 +52,10 @@ bool uploader_candidate(struct uploader *uploader, struct spool_directory *direc
  * errno. */
 int uploader_restore(struct uploader *uploader, struct spool_directory *directory,
 		     const struct ledger_row *row);
+
+/* The services' configuration is another one. Of the services @renewed, what was asked
+ * before says nothing any more. */
+void uploader_configure(struct uploader *uploader, health_probes renewed);
 
 /* Nothing new is started; what moves may end. */
 void uploader_stop(struct uploader *uploader);

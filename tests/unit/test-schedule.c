@@ -470,26 +470,31 @@ static void test_rename(void **state)
 	schedule_done(&s, NULL);
 }
 
-static void test_list(void **state)
+static void count(void *userdata, const struct item *item)
+{
+	((struct item *)item)->attempts++;
+	++*(size_t *)userdata;
+}
+
+static void test_each(void **state)
 {
 	static struct item items[100];
 	static char names[100][4];
 	struct schedule s;
-	struct item **list;
+	size_t seen = 0;
 
 	(void)state;
 	assert_int_equal(schedule_init(&s), 0);
-	assert_null(schedule_list(&s));
+	schedule_each(&s, count, &seen);
+	assert_int_equal(seen, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(items); i++) {
 		snprintf(names[i], sizeof(names[i]), "%zu", i);
 		add(&s, &items[i], NULL, names[i]);
 	}
-	list = schedule_list(&s);
-	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
-		list[i]->attempts++;
+	schedule_each(&s, count, &seen);
+	assert_int_equal(seen, ARRAY_SIZE(items));
 	for (size_t i = 0; i < ARRAY_SIZE(items); i++)
 		assert_int_equal(items[i].attempts, 1);
-	free(list);
 	schedule_done(&s, NULL);
 }
 
@@ -505,7 +510,7 @@ int main(void)
 		cmocka_unit_test(test_against_the_model),
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_rename),
-		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_each),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,0 +1,411 @@
+#include "spools.h"
+#include "config-diff.h"
+#include "log.h"
+#include "macro.h"
+#include "place.h"
+#include "spool-news.h"
+#include "uploader-rehome.h"
+
+struct spools {
+	sd_event *event;
+	struct ledger *ledger;
+	struct failures *failures;
+	struct report *report;
+	struct uploader *uploader; /* of the last spools_apply() */
+	struct watch *watch;	   /* NULL: look once */
+	const struct config *config;
+	struct spool **list;
+	size_t count;
+	bool away;
+	uint64_t unplaced;
+	/* Rows of the ledger whose spool is not there: restored when it is. */
+	uint64_t *orphans;
+	size_t orphan_count;
+};
+
+struct spools_plan {
+	const struct config *config;
+	struct spool **list; /* one for each of the configuration */
+	bool *is_new;	     /* else it is there already */
+	size_t count;
+};
+
+/* ---- what was unfinished ---- */
+
+static bool is_orphan(const struct spools *spools, uint64_t serial)
+{
+	for (size_t i = 0; i < spools->orphan_count; i++)
+		if (spools->orphans[i] == serial)
+			return true;
+	return false;
+}
+
+static int keep_orphan(struct spools *spools, uint64_t serial)
+{
+	uint64_t *orphans = reallocarray(spools->orphans, spools->orphan_count + 1,
+					 sizeof(*orphans));
+
+	if (!orphans)
+		return -ENOMEM;
+	orphans[spools->orphan_count++] = serial;
+	spools->orphans = orphans;
+	return 0;
+}
+
+void spools_keep(struct spools *spools, uint64_t serial)
+{
+	/* Without memory for it, the next start restores it. */
+	if (!is_orphan(spools, serial))
+		(void)keep_orphan(spools, serial);
+}
+
+/* 1: taken over, 0: its spool is not there. */
+static int restore_row(struct spools *spools, const struct ledger_row *row)
+{
+	for (size_t i = 0; i < spools->count; i++) {
+		_cleanup_(
+			spool_directory_unrefp) struct spool_directory *directory = NULL;
+		int r = spool_find_directory(spools->list[i], row->directory, &directory);
+
+		if (r > 0)
+			r = uploader_restore(spools->uploader, directory, row) >= 0;
+		if (r > 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int on_row(void *userdata, const struct ledger_row *row)
+{
+	struct spools *spools = userdata;
+
+	return restore_row(spools, row) ? 0 : keep_orphan(spools, row->serial);
+}
+
+static int on_orphan(void *userdata, const struct ledger_row *row)
+{
+	struct spools *spools = userdata;
+
+	if (!is_orphan(spools, row->serial) || !restore_row(spools, row))
+		return 0;
+	for (size_t i = 0; i < spools->orphan_count; i++)
+		if (spools->orphans[i] == row->serial)
+			spools->orphans[i] = spools->orphans[--spools->orphan_count];
+	return 0;
+}
+
+/* Uploads come first: a later grant of the same name must find them finished. */
+static int each_unfinished(struct spools *spools, ledger_row_fn row)
+{
+	int r = ledger_each(spools->ledger, LEDGER_UPLOADED, row, spools);
+
+	return r < 0 ? r : ledger_each(spools->ledger, LEDGER_GRANTED, row, spools);
+}
+
+int spools_restore(struct spools *spools)
+{
+	int r = each_unfinished(spools, on_row);
+
+	if (r < 0)
+		log_error(LOG_START_FAILED, "Could not read what was unfinished: %s.",
+			  log_errno(r));
+	else if (spools->orphan_count > 0)
+		log_notice(
+			LOG_UNFINISHED_AWAY,
+			"Files that were on their way, and lie in no spool that is there now: "
+			"%zu. What is known of them is kept until it is.",
+			spools->orphan_count);
+	return r;
+}
+
+static void restore_orphans(struct spools *spools)
+{
+	if (spools->orphan_count > 0)
+		(void)each_unfinished(spools, on_orphan);
+}
+
+/* ---- what they tell ---- */
+
+static bool on_candidate(void *userdata, struct spool_directory *directory,
+			 const char *name, usec_t at, bool event)
+{
+	struct spools *spools = userdata;
+
+	return uploader_candidate(spools->uploader, directory, name, at, event);
+}
+
+static void on_not_a_file(void *userdata, struct spool_directory *directory,
+			  const char *name, const char *why, bool file)
+{
+	struct spools *spools = userdata;
+
+	if (file)
+		spools->unplaced++;
+	spool_news_tell_not_a_file(spools->failures, directory, name, why);
+}
+
+static void on_news(void *userdata, struct spool *spool,
+		    struct spool_directory *directory, enum spool_news news, int error)
+{
+	struct spools *spools = userdata;
+
+	spool_news_tell(spool, directory, news, error);
+	report_changed(spools->report);
+	switch (news) {
+	case SPOOL_AWAY:
+	case SPOOL_DIRECTORY_UNWRITABLE:
+	case SPOOL_DIRECTORY_UNREADABLE: spools->away = true; break;
+	case SPOOL_BACK: restore_orphans(spools); break;
+	case SPOOL_POLLING: break;
+	}
+}
+
+static void on_event(void *userdata, void *owner, enum watch_event event,
+		     const char *name)
+{
+	(void)userdata;
+	spool_event(owner, event, name);
+}
+
+static void on_overflow(void *userdata)
+{
+	struct spools *spools = userdata;
+
+	log_debug("The kernel dropped events; looking through all spools again.");
+	for (size_t i = 0; i < spools->count; i++)
+		spool_look_again(spools->list[i]);
+}
+
+static void on_rerouted(void *userdata)
+{
+	struct spools *spools = userdata;
+
+	for (size_t i = 0; i < spools->count; i++)
+		spool_check(spools->list[i]);
+}
+
+/* ---- another configuration ---- */
+
+void spools_plan_free(struct spools_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->is_new[i])
+			spool_free(plan->list[i]);
+	free(plan->list);
+	free(plan->is_new);
+	free(plan);
+}
+
+DEFINE_CLEANUP(struct spools_plan *, spools_plan_freep, spools_plan_free)
+
+/* The one with the same settings, or NULL. */
+static struct spool *find_same(const struct spools *spools,
+			       const struct config_spool *config)
+{
+	for (size_t i = 0; i < spools->count; i++)
+		if (config_spool_is_same(spool_config(spools->list[i]), config))
+			return spools->list[i];
+	return NULL;
+}
+
+static int plan_next(struct spools *spools, struct spools_plan *plan)
+{
+	static const struct spool_ops ops = { on_candidate, on_not_a_file, on_news };
+	const struct config_spool *config = &plan->config->spools[plan->count];
+	struct spool *spool = find_same(spools, config);
+	int r;
+
+	plan->is_new[plan->count] = !spool;
+	if (!spool) {
+		r = spool_new(spools->event, spools->watch, config, &ops, spools, &spool);
+		if (r < 0)
+			return r;
+	}
+	plan->list[plan->count++] = spool;
+	return 0;
+}
+
+int spools_prepare(struct spools *spools, const struct config *config,
+		   struct spools_plan **ret)
+{
+	_cleanup_(spools_plan_freep) struct spools_plan *plan = calloc(1, sizeof(*plan));
+
+	if (!plan)
+		return -ENOMEM;
+	plan->config = config;
+	plan->list = calloc(config->spool_count, sizeof(*plan->list));
+	plan->is_new = calloc(config->spool_count, sizeof(*plan->is_new));
+	if (!plan->list || !plan->is_new)
+		return -ENOMEM;
+	while (plan->count < config->spool_count) {
+		int r = plan_next(spools, plan);
+
+		if (r < 0)
+			return r;
+	}
+	*ret = take_ptr(plan);
+	return 0;
+}
+
+static bool stays(const struct spools_plan *plan, const struct spool *spool)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->list[i] == spool)
+			return true;
+	return false;
+}
+
+/* All of them, before any is opened: two may not watch the same directory. */
+static void close_others(struct spools *spools, const struct spools_plan *plan)
+{
+	for (size_t i = 0; i < spools->count; i++) {
+		struct spool *spool = spools->list[i];
+
+		if (stays(plan, spool))
+			continue;
+		uploader_unhome(spools->uploader, spools->config, spool);
+		spool_free(spool);
+	}
+	free(spools->list);
+}
+
+/* The path by which the directory of @inner is reached in the spool at @path, whose place
+ * @outer is; NULL: it is not in it. */
+static char *path_in(const char *path, const struct place *outer,
+		     const struct place *inner)
+{
+	char *found;
+
+	if (!place_is_same(inner, outer) && !place_is_inside(inner, outer))
+		return NULL;
+	return asprintf(&found, "%s%s", path, inner->path + strlen(outer->path)) < 0
+		       ? NULL
+		       : found;
+}
+
+static int find_by_place(struct spools *spools, const char *path,
+			 struct spool_directory **ret)
+{
+	struct place inner = {};
+	int r = place_find(path, &inner);
+
+	if (r < 0)
+		return r;
+	r = 0;
+	for (size_t i = 0; i < spools->count && r <= 0; i++) {
+		const char *root = spool_config(spools->list[i])->path;
+		_cleanup_free_ char *known_as = NULL;
+		struct place outer = {};
+
+		if (place_find(root, &outer) < 0)
+			continue;
+		known_as = path_in(root, &outer, &inner);
+		place_done(&outer);
+		if (known_as)
+			r = spool_find_directory(spools->list[i], known_as, ret);
+	}
+	place_done(&inner);
+	return r;
+}
+
+static int on_find(void *userdata, const char *path, bool by_place,
+		   struct spool_directory **ret)
+{
+	struct spools *spools = userdata;
+	int r = 0;
+
+	for (size_t i = 0; i < spools->count && r <= 0; i++)
+		r = spool_find_directory(spools->list[i], path, ret);
+	return r <= 0 && by_place ? find_by_place(spools, path, ret) : r;
+}
+
+void spools_apply(struct spools *spools, struct spools_plan *plan,
+		  struct uploader *uploader)
+{
+	spools->uploader = uploader;
+	close_others(spools, plan);
+	spools->config = plan->config;
+	spools->list = take_ptr(plan->list);
+	spools->count = plan->count;
+	for (size_t i = 0; i < plan->count; i++)
+		if (!plan->is_new[i])
+			spool_set_config(spools->list[i], &plan->config->spools[i]);
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->is_new[i])
+			spool_open(spools->list[i]);
+	plan->count = 0;
+	spools_plan_free(plan);
+	uploader_rehome(uploader, on_find, spools);
+	restore_orphans(spools);
+}
+
+/* ---- from outside ---- */
+
+void spools_resume(struct spools *spools)
+{
+	for (size_t i = 0; i < spools->count; i++)
+		spool_resume(spools->list[i]);
+}
+
+bool spools_are_quiet(const struct spools *spools)
+{
+	for (size_t i = 0; i < spools->count; i++)
+		if (!spool_is_quiet(spools->list[i]))
+			return false;
+	return true;
+}
+
+struct spool *const *spools_list(const struct spools *spools, size_t *ret_count)
+{
+	*ret_count = spools->count;
+	return spools->list;
+}
+
+uint64_t spools_unplaced(const struct spools *spools)
+{
+	return spools->unplaced;
+}
+
+bool spools_were_away(const struct spools *spools)
+{
+	return spools->away;
+}
+
+int spools_new(sd_event *event, struct ledger *ledger, struct failures *failures,
+	       struct report *report, bool once, struct spools **ret)
+{
+	static const struct watch_ops ops = { on_event, on_overflow, on_rerouted };
+	struct spools *spools = calloc(1, sizeof(*spools));
+	int r = 0;
+
+	if (!spools)
+		return -ENOMEM;
+	spools->event = event;
+	spools->ledger = ledger;
+	spools->failures = failures;
+	spools->report = report;
+	if (!once)
+		r = watch_new(event, &ops, spools, &spools->watch);
+	if (r < 0) {
+		log_error(LOG_START_FAILED, "Could not set up inotify: %s.",
+			  log_errno(r));
+		free(spools);
+		return r;
+	}
+	*ret = spools;
+	return 0;
+}
+
+void spools_free(struct spools *spools)
+{
+	if (!spools)
+		return;
+	for (size_t i = 0; i < spools->count; i++)
+		spool_free(spools->list[i]);
+	free(spools->list);
+	free(spools->orphans);
+	watch_free(spools->watch);
+	free(spools);
+}

@@ -1,0 +1,56 @@
+#pragma once
+
+/*
+ * Uploader-state: what the uploader knows of each file.
+ *
+ * For the uploader's own modules.
+ */
+
+#include "uploader.h"
+
+struct file {
+	struct item item;
+	struct uploader *uploader;
+	struct spool_directory *directory;
+	struct intake_glimpse glimpse;
+	struct transfer *transfer; /* while it moves, and later if it keeps something */
+	struct transfer *next; /* restored: of its new content, after the old one's end */
+	unsigned busy;	       /* looks in a row at which it was being written */
+	usec_t since;	       /* monotonic: when it came to be known */
+	bool seen;	       /* looked at while a service was away */
+	bool adrift;	       /* its spool was taken from the configuration */
+	LIST_ENTRY(file) moving;
+	LIST_ENTRY(file) drifting;
+	char name[];
+};
+
+struct uploader {
+	sd_event *event;
+	struct transfer_services *services;
+	bool once;
+	const struct uploader_ops *ops;
+	void *userdata;
+	struct schedule schedule;
+	LIST_HEAD(, file) moving;
+	LIST_HEAD(, file) drifting;   /* the adrift ones */
+	sd_event_source *pump_source; /* starts what can be started */
+	sd_event_source *wake_source; /* when the next one may be */
+	bool starved;		      /* a candidate found no room */
+	uint64_t starts;
+	size_t slots;	 /* MaxConcurrent, or fewer after a shortage */
+	usec_t slots_at; /* when one more is tried; 0: none is missing */
+	struct uploader_stats stats;
+};
+
+/* Looks soon at what can be started. */
+void uploader_kick(struct uploader *uploader);
+
+/* It gets ready by itself at @at, in ITEM_SETTLING or ITEM_WAITING until then. */
+void uploader_wait(struct uploader *uploader, struct file *file, enum item_state state,
+		   usec_t at);
+
+/* @file, which does not move, is not kept in mind any more. */
+void uploader_forget(struct uploader *uploader, struct file *file);
+
+/* The same of one that is adrift: its row in the ledger is for a later start. */
+void uploader_leave_behind(struct uploader *uploader, struct file *file);
