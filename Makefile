@@ -34,7 +34,8 @@ LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-en
            spool-tree spool http notify
 LAYER_4 := failures spool-news health token transfer-state transfer-finish \
            transfer-send transfer-ask transfer uploader-state uploader uploader-rehome \
-           survey report spools agent
+           survey report spools settings agent-state \
+           reload agent
 LAYER_5 := command main screen check-user check-parts check-places check-files \
            check-pair check-machine check-online check
 LAYERS  := 0 1 2 3 4 5

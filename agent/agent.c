@@ -3,38 +3,15 @@
 #include <sys/resource.h>
 #include <systemd/sd-event.h>
 
-#include "agent.h"
-#include "failures.h"
-#include "health.h"
+#include "agent-state.h"
 #include "log.h"
 #include "macro.h"
 #include "notify.h"
-#include "progress.h"
-#include "report.h"
-#include "spools.h"
+#include "reload.h"
+#include "settings.h"
 
 #define FOOT_INTERVAL (100 * USEC_PER_MSEC) /* of the line on a terminal */
 #define STOP_GRACE    (10 * USEC_PER_SEC)   /* for what is on its way at a stop */
-
-struct agent {
-	const struct config *config;
-	enum agent_mode mode;
-	sd_event *event;
-	struct ledger *ledger;
-	struct mime *mime;
-	struct http *http;
-	struct token *token;
-	struct health health;
-	struct failures *failures;
-	struct transfer_services services;
-	struct uploader *uploader;
-	struct spools *spools;
-	sd_event_source *foot_source, *stop_source;
-	bool foot_armed, started, stopping, gave_up, broken;
-	struct progress progress;
-	struct tally tally;
-	struct report *report;
-};
 
 /* ---- what people see ---- */
 
@@ -217,17 +194,8 @@ static int open_services(struct agent *agent)
 	static const struct uploader_ops ops = { on_room, on_left, on_changed };
 	static const struct report_ops report_ops = { whom_to_ask };
 	const struct config *config = agent->config;
-	const struct backoff backoff = { config->retry.initial_delay,
-					 config->retry.max_delay };
-	const struct http_settings settings = {
-		.ca_file = config->api.ca_file,
-		.client_certificate = config->api.client_certificate,
-		.client_key = config->api.client_key,
-		.proxy = config->api.proxy,
-		.connect_timeout = config->api.connect_timeout,
-		.connections_max = 2 * config->upload.max_concurrent + 2,
-		.bandwidth = config->upload.bandwidth,
-	};
+	const struct http_settings settings = settings_for_http(config);
+	const struct backoff backoff = settings_for_breakers(config);
 	int r;
 
 	r = mime_load(config->upload.mime_types, &agent->mime);
@@ -249,9 +217,7 @@ static int open_services(struct agent *agent)
 	token_count_in(agent->token, &agent->tally);
 	health_init(&agent->health, &backoff, config->api.request_interval,
 		    config->api.request_burst);
-	health_name(&agent->health, HEALTH_AUTH, token_source(agent->token));
-	health_name(&agent->health, HEALTH_API, config->api.base_url);
-	health_name(&agent->health, HEALTH_DISK, config->state.directory);
+	settings_name_services(&agent->health, config);
 	agent->services = (struct transfer_services){
 		.config = config,
 		.settings = 1,
@@ -349,19 +315,37 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 				 USEC_PER_MSEC, on_grace_over, agent);
 }
 
-static int block_signals(void)
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info,
+		     void *userdata)
+{
+	struct agent *agent = userdata;
+
+	(void)source;
+	(void)info;
+	if (agent->stopping || agent->broken)
+		return 0;
+	notify_reloading();
+	reload(agent);
+	report_ready(agent->report);
+	return 0;
+}
+
+int agent_block_signals(enum agent_mode mode)
 {
 	static const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t set;
 
 	/* SIGPIPE: a peer that closes is an error like others. SIGIO: somebody opened for
-	 * writing what we asked a lease of. SIGHUP: nothing is read again yet. */
+	 * writing what we asked a lease of. */
 	if (sigaction(SIGPIPE, &ignore, NULL) < 0 ||
-	    sigaction(SIGIO, &ignore, NULL) < 0 || sigaction(SIGHUP, &ignore, NULL) < 0)
+	    sigaction(SIGIO, &ignore, NULL) < 0 ||
+	    (mode == AGENT_DRAIN && sigaction(SIGHUP, &ignore, NULL) < 0))
 		return -errno;
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	if (mode == AGENT_RUN)
+		sigaddset(&set, SIGHUP);
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
@@ -369,15 +353,15 @@ static int open_loop(struct agent *agent)
 {
 	int r;
 
-	r = block_signals();
-	if (r >= 0)
-		r = sd_event_new(&agent->event);
+	r = sd_event_new(&agent->event);
 	if (r >= 0)
 		r = sd_event_set_watchdog(agent->event, true);
 	if (r >= 0)
 		r = sd_event_add_signal(agent->event, NULL, SIGTERM, on_signal, agent);
 	if (r >= 0)
 		r = sd_event_add_signal(agent->event, NULL, SIGINT, on_signal, agent);
+	if (r >= 0 && agent->mode == AGENT_RUN)
+		r = sd_event_add_signal(agent->event, NULL, SIGHUP, on_hangup, agent);
 	if (r >= 0)
 		r = sd_event_add_post(agent->event, NULL, on_turn, agent);
 	if (r >= 0)
@@ -433,6 +417,7 @@ static void finish(struct agent *agent)
 	token_free(agent->token);
 	http_free(agent->http);
 	mime_free(agent->mime);
+	config_free(agent->config);
 	sd_event_source_disable_unref(agent->foot_source);
 	sd_event_source_disable_unref(agent->stop_source);
 	sd_event_unref(agent->event);
@@ -483,10 +468,12 @@ static bool log_stopped(const struct agent *agent)
 	return !agent->broken && (agent->mode == AGENT_RUN || drained);
 }
 
-int agent_run(const struct config *config, enum agent_mode mode)
+int agent_run(struct config *config, const char *file, enum agent_mode mode)
 {
-	struct agent agent = { .config = config, .mode = mode };
+	struct agent agent = { .config = config, .config_file = file, .mode = mode };
 	int r;
+
+	settings_log(config);
 
 	progress_init(&agent.progress, clock_monotonic());
 	r = start(&agent);

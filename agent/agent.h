@@ -11,6 +11,11 @@ enum agent_mode {
 	AGENT_DRAIN, /* until everything that is due has been tried */
 };
 
-/* Runs it. Returns the exit status: 0, or 1: it could not start, broke down, or (drain)
- * not every file was uploaded. */
-int agent_run(const struct config *config, enum agent_mode mode);
+/* Before anything else is done, as a signal may come at any time: those that the agent
+ * knows wait until it runs, the rest is ignored. 0 or a negative errno. */
+int agent_block_signals(enum agent_mode mode);
+
+/* Runs it. @config is taken over; it is read again from @file (NULL: the default) at each
+ * SIGHUP, but by a drain. Returns the exit status: 0, or 1: it could not start, broke
+ * down, or (drain) not every file was uploaded. */
+int agent_run(struct config *config, const char *file, enum agent_mode mode);

@@ -8,8 +8,6 @@
 #include "log.h"
 #include "macro.h"
 
-DEFINE_CLEANUP(struct config *, config_freep, config_free)
-
 static const char help[] =
 	"Usage: asset-agent [--config FILE] [COMMAND]\n"
 	"\n"
@@ -29,25 +27,18 @@ static const char help[] =
 	"\n"
 	"Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.\n";
 
-static enum log_target choose_target(enum log_target_choice choice)
-{
-	switch (choice) {
-	case LOG_CHOICE_JOURNAL: return LOG_TO_JOURNAL;
-	case LOG_CHOICE_STDERR: return LOG_TO_STDERR;
-	case LOG_CHOICE_AUTO: break;
-	}
-	return log_stderr_is_journal() ? LOG_TO_JOURNAL : LOG_TO_STDERR;
-}
-
 static int run_agent(const char *file, enum agent_mode mode)
 {
-	_cleanup_(config_freep) struct config *config = NULL;
-	int status = command_load_config(file, &config);
+	struct config *config;
+	int status, r = agent_block_signals(mode);
 
-	if (status != EXIT_SUCCESS)
-		return status;
-	log_init(choose_target(config->report.log_target), config->report.log_level);
-	return agent_run(config, mode);
+	if (r < 0) {
+		fprintf(stderr, "asset-agent: could not set up signals: %s\n",
+			log_errno(r));
+		return EXIT_FAILURE;
+	}
+	status = command_load_config(file, &config);
+	return status == EXIT_SUCCESS ? agent_run(config, file, mode) : status;
 }
 
 static int command_run(const struct command_line *line)

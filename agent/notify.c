@@ -1,7 +1,9 @@
+#include <inttypes.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "clock.h"
 #include "notify.h"
 
 /* sd_notify() waits where the manager's queue is full; this does not. */
@@ -32,6 +34,20 @@ int notify_ready(void)
 	static const char message[] = "READY=1";
 
 	return send_at_once(message, STRLEN(message));
+}
+
+/* The instant tells the manager of which reload that is; the clock is the protocol's. */
+void notify_reloading(void)
+{
+	struct timespec now = {};
+	char message[96];
+	int length;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	length = snprintf(message, sizeof(message),
+			  "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+			  usec_from_timespec(now));
+	(void)send_at_once(message, (size_t)length);
 }
 
 void notify_stopping(void)

@@ -13,5 +13,8 @@
 int notify_ready(void);
 void notify_stopping(void);
 
+/* It reads its configuration again; notify_ready() says that this is done. */
+void notify_reloading(void);
+
 /* The text that `systemctl status` shows. */
 int notify_status(const char *format, ...) _printf_(1, 2);

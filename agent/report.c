@@ -248,6 +248,12 @@ void report_now(struct report *report)
 	tell(report);
 }
 
+void report_ready(struct report *report)
+{
+	report->told_ready = false;
+	report_now(report);
+}
+
 void report_stopped(struct report *report)
 {
 	struct survey survey = {};
@@ -259,6 +265,26 @@ void report_stopped(struct report *report)
 }
 
 /* ---- its life ---- */
+
+static void rename_file(struct report_file *file, const char *path)
+{
+	bool is_other = !streq(file->path, path);
+
+	if (is_other)
+		remove_file(file);
+	file->path = path;
+	if (!is_other)
+		return;
+	file->failed = false;
+	clear_temporary(file);
+}
+
+void report_configure(struct report *report, const struct config *config)
+{
+	report->config = config;
+	rename_file(&report->status, config->report.status_file);
+	rename_file(&report->metrics, config->report.metrics_file);
+}
 
 int report_new(sd_event *event, const struct config *config, const struct tally *tally,
 	       const struct report_ops *ops, void *userdata, struct report **ret)

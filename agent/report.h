@@ -27,11 +27,18 @@ int report_new(sd_event *event, const struct config *config, const struct tally 
 	       const struct report_ops *ops, void *userdata, struct report **ret);
 void report_free(struct report *report);
 
+/* Goes by @config from now on. A file of the old one that has another name now, or none,
+ * goes; to be called before that configuration does. */
+void report_configure(struct report *report, const struct config *config);
+
 /* Something is new. May be called often. */
 void report_changed(struct report *report);
 
 /* Tells all of it now: the first time also that the agent is ready. */
 void report_now(struct report *report);
+
+/* The same, and once more that the agent is ready. */
+void report_ready(struct report *report);
 
 /* The agent has ended, as it was to: the status file goes, the metrics tell so. */
 void report_stopped(struct report *report);

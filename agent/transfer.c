@@ -291,7 +291,7 @@ void transfer_disown(struct transfer *t, health_probes which)
 {
 	t->probes &= ~which;
 	t->disowned |= which;
-	if (t->waits_for_token)
+	if (t->waits_for_token && which & 1U << HEALTH_AUTH)
 		transfer_cancel(t);
 }
 

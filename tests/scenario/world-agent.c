@@ -214,7 +214,7 @@ void world_launch(struct world *w)
 
 	assert_int_equal(w->pid, 0);
 	w->ready = w->stopping = w->died = false;
-	w->watchdogs = 0;
+	w->watchdogs = w->reloads = 0;
 	w->pid = spawn(w, &none, &w->pidfd);
 }
 
@@ -321,6 +321,10 @@ static void take_notice(struct world *w, char *message)
 	while ((line = strsep(&message, "\n"))) {
 		if (streq(line, "READY=1"))
 			w->ready = true;
+		else if (streq(line, "RELOADING=1"))
+			w->ready = false;
+		else if (startswith(line, "MONOTONIC_USEC=") && !w->ready)
+			w->reloads++;
 		else if (streq(line, "STOPPING=1"))
 			w->stopping = true;
 		else if (streq(line, "WATCHDOG=1"))
@@ -440,6 +444,29 @@ void world_wait_ready(struct world *w)
 	if (!world_until(w, NULL, is_ready, NULL))
 		fail_msg("the agent %s", w->pid ? "did not get ready in time"
 						: "ended before it was ready");
+}
+
+static bool is_reloaded(struct world *w, const void *before)
+{
+	return w->reloads > *(const size_t *)before && w->ready;
+}
+
+void world_reload(struct world *w)
+{
+	size_t before;
+
+	world_read_notify(w);
+	before = w->reloads;
+	world_signal(w, SIGHUP);
+	if (!world_until(w, NULL, is_reloaded, &before))
+		fail_msg("the agent %s", w->pid ? "did not reload in time"
+						: "ended when it was to reload");
+}
+
+void world_reconfigure(struct world *w, const struct world_options *options)
+{
+	world_configure(w, options);
+	world_reload(w);
 }
 
 static bool has_status(struct world *w, const void *text)

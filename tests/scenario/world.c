@@ -32,6 +32,18 @@ static void make_directory(const char *path, mode_t mode)
 	assert_int_equal(chmod(path, mode), 0);
 }
 
+static void make_spools(struct world *w, const struct world_options *options)
+{
+	for (size_t i = 0; i < WORLD_SPOOLS_MAX; i++) {
+		free(take_ptr(w->spools[i]));
+		if (!options->spools[i])
+			continue;
+		w->spools[i] = world_print("%s/%s", w->root, options->spools[i]);
+		if (access(w->spools[i], F_OK) < 0)
+			make_directory(w->spools[i], 0770);
+	}
+}
+
 static void make_places(struct world *w, const struct world_options *options)
 {
 	const char *base = getenv("TMPDIR");
@@ -45,10 +57,7 @@ static void make_places(struct world *w, const struct world_options *options)
 	w->output = world_print("%s/output", w->root);
 	make_directory(w->spool, 0770);
 	make_directory(w->state, 0700);
-	for (size_t i = 0; i < WORLD_SPOOLS_MAX && options->spools[i]; i++) {
-		w->spools[i] = world_print("%s/%s", w->root, options->spools[i]);
-		make_directory(w->spools[i], 0770);
-	}
+	make_spools(w, options);
 }
 
 static void make_socket(struct world *w)
@@ -131,23 +140,39 @@ static char *expand(const struct world *w, const char *text)
 	return expanded;
 }
 
-static void make_config(struct world *w, const struct world_options *options)
+/* The whole configuration; the caller frees it. */
+static char *config_text(struct world *w, const struct world_options *options)
 {
-	const char *secret = options->service.client_secret;
-	_cleanup_free_ char *path = world_print("%s/secret", w->root);
-	_cleanup_free_ char *text = NULL, *expanded = NULL;
+	_cleanup_free_ char *text = NULL;
 	size_t length;
 	FILE *file = open_memstream(&text, &length);
 
 	assert_non_null(file);
 	print_config(file, w, options);
 	(void)fclose(file);
-	expanded = expand(w, options->config ? options->config : text);
-	put(w->config, expanded, 0644);
+	return expand(w, options->config ? options->config : text);
+}
+
+static void make_config(struct world *w, const struct world_options *options)
+{
+	const char *secret = options->service.client_secret;
+	_cleanup_free_ char *path = world_print("%s/secret", w->root);
+	_cleanup_free_ char *text = config_text(w, options);
+
+	put(w->config, text, 0644);
 	put(path, secret ? secret : SERVICE_CLIENT_SECRET, 0600);
 	world_secret_file(w, path);
 	world_secret_file(w, w->config);
 	world_secret_file(w, w->state);
+}
+
+void world_configure(struct world *w, const struct world_options *options)
+{
+	_cleanup_free_ char *text = NULL;
+
+	make_spools(w, options);
+	text = config_text(w, options);
+	world_drop(w, w->config, text);
 }
 
 void world_start(struct world *w, const struct world_options *options)

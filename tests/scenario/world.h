@@ -82,6 +82,7 @@ struct world {
 	bool died;		       /* when nobody waited for its end */
 	int status;		       /* as waitpid() has it, of the last that ended */
 	bool ready, stopping;	       /* what the agent has notified */
+	size_t reloads;		       /* how often it has sent RELOADING=1 */
 	char *status_text;	       /* its last STATUS= or NULL */
 	size_t watchdogs;	       /* how often it has sent WATCHDOG=1 */
 	size_t log_mark;	       /* the log before this byte is not looked at */
@@ -120,6 +121,13 @@ void world_launch(struct world *w);
 void world_wait_ready(struct world *w);
 void world_signal(struct world *w, int signal);
 void world_kill9(struct world *w);
+/* Writes the configuration anew; of @options, only what is in that counts, and
+ * directories of spools are made where they are missing. */
+void world_configure(struct world *w, const struct world_options *options);
+/* Sends SIGHUP and waits until it has read its configuration again, or refused to. */
+void world_reload(struct world *w);
+/* Both. */
+void world_reconfigure(struct world *w, const struct world_options *options);
 /* Waits for its end. Returns the exit status, or 128 + the signal that killed it. */
 int world_wait_exit(struct world *w);
 /* Ends it by SIGTERM if it runs, asserting status 0, starts it and waits for ready. */

@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <limits.h>
 
 #include "agent.h"
 #include "mime.h"
@@ -454,6 +455,7 @@ static void set_config(void)
 		.state = { .directory = (char *)"/state" },
 		.spools = &sim.spool,
 		.spool_count = 1,
+		.references = UINT_MAX / 2, /* never freed */
 	};
 }
 
@@ -585,7 +587,7 @@ static void live(void)
 {
 	while (!sim.over) {
 		sim_trace("the agent starts");
-		(void)agent_run(&sim.config, AGENT_RUN);
+		(void)agent_run(&sim.config, NULL, AGENT_RUN);
 		check_life_ends();
 		if (play.done)
 			return;

@@ -551,6 +551,14 @@ int __wrap_http_new(void *event, const void *settings, struct http **ret)
 	return 0;
 }
 
+int __wrap_http_renew(struct http *http, const void *settings);
+int __wrap_http_renew(struct http *http, const void *settings)
+{
+	(void)http;
+	(void)settings;
+	return 0;
+}
+
 void __wrap_http_free(struct http *http);
 void __wrap_http_free(struct http *http)
 {

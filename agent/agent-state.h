@@ -1,0 +1,41 @@
+#pragma once
+
+/*
+ * Agent-state: all that the agent holds.
+ *
+ * For the agent's own modules.
+ */
+
+#include "agent.h"
+#include "failures.h"
+#include "health.h"
+#include "http.h"
+#include "ledger.h"
+#include "mime.h"
+#include "progress.h"
+#include "report.h"
+#include "spools.h"
+#include "tally.h"
+#include "token.h"
+#include "uploader.h"
+
+struct agent {
+	struct config *config;	 /* the one in force; owned */
+	const char *config_file; /* NULL: the default */
+	enum agent_mode mode;
+	sd_event *event;
+	struct ledger *ledger;
+	struct mime *mime;
+	struct http *http;
+	struct token *token;
+	struct health health;
+	struct failures *failures;
+	struct transfer_services services;
+	struct uploader *uploader;
+	struct spools *spools;
+	sd_event_source *foot_source, *stop_source;
+	bool foot_armed, started, stopping, gave_up, broken;
+	struct progress progress;
+	struct tally tally;
+	struct report *report;
+};
