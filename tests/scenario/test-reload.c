@@ -458,6 +458,7 @@ static void a_token_under_way_to_another_server_holds_nobody_up(void **state)
 
 	world_start(w, NULL);
 	path = in(w->root, "token");
+	world_secret_file(w, path);
 	token = service_issue_token(w->service);
 	world_drop(w, path, token);
 	hold(w, ENDPOINT_TOKEN, FAULT_AT_ANSWER);
@@ -610,11 +611,14 @@ static void the_status_and_metrics_files_get_other_names(void **state)
 	metrics = in(w->root, "agent.prom");
 	world_upload(w, "before.txt");
 	assert_true(world_exists(w, status));
+	/* They are written when READY=1 is sent: by the second they are there. */
 	world_reconfigure(w, &other);
+	world_reload(w);
 	assert_false(world_exists(w, status));
 	assert_true(world_exists(w, status_too));
 	assert_true(world_exists(w, metrics));
 	world_reconfigure(w, &plain);
+	world_reload(w);
 	assert_true(world_exists(w, status));
 	assert_false(world_exists(w, status_too));
 	assert_false(world_exists(w, metrics));
