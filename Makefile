@@ -24,18 +24,17 @@ PACKAGES   := libcurl json-c libsystemd sqlite3
 # The modules, bottom layer first: a file includes its own layer and those below, and
 # `make layers` fails where one does not.
 LAYER_0 := macro clock random strv text journal log fs parse ini json plain address \
-           place size process
+           place size process columns
 LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress fold \
            tally
-LAYER_2 := config-value config-url config-key config-set config-check config config-diff mime \
-           asset-api oauth content-url sidecar snapshot metrics ledger-db \
-           ledger-thread ledger ledger-look x509
+LAYER_2 := config-value config-url config-key config-set config-check config \
+           config-diff mime asset-api oauth content-url sidecar snapshot metrics \
+           ledger-db ledger-thread ledger ledger-look x509 view
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
            spool-tree spool http notify
 LAYER_4 := failures spool-news health token transfer-state transfer-finish \
-           transfer-send transfer-ask transfer uploader-state uploader uploader-rehome \
-           survey report spools settings agent-state \
-           reload agent
+           transfer-send transfer-ask transfer uploader-state uploader \
+           uploader-rehome survey report spools settings agent-state reload agent
 LAYER_5 := command main screen check-user check-parts check-places check-files \
            check-pair check-machine check-online check
 LAYERS  := 0 1 2 3 4 5
