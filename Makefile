@@ -11,6 +11,7 @@ TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 CATALOGDIR ?= $(PREFIX)/lib/systemd/catalog
 MANDIR     ?= $(PREFIX)/share/man
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+DOCDIR     ?= $(PREFIX)/share/doc/asset-agent
 ZSHDIR     ?= $(PREFIX)/share/zsh/vendor-completions
 VERSION    ?= 0.1.0
 BUILD      ?= build
@@ -249,27 +250,38 @@ deps-test:
 
 # ---- installing ----
 
+# What is installed as it is, FILE:WHERE, as far as it is there.
+EXAMPLEDIR = $(DOCDIR)/examples
+SHIPPED = $(foreach pair, \
+	systemd/asset-agent.sysusers:$(SYSUSERSDIR)/asset-agent.conf \
+	systemd/asset-agent.tmpfiles:$(TMPFILESDIR)/asset-agent.conf \
+	systemd/asset-agent.catalog:$(CATALOGDIR)/asset-agent.catalog \
+	systemd/spools.conf.example:$(EXAMPLEDIR)/spools.conf \
+	systemd/metrics.conf.example:$(EXAMPLEDIR)/metrics.conf \
+	agent/asset-agent.8:$(MANDIR)/man8/asset-agent.8 \
+	conf/agent.conf.5:$(MANDIR)/man5/agent.conf.5 \
+	conf/completion.bash:$(BASHDIR)/asset-agent \
+	conf/_asset-agent:$(ZSHDIR)/_asset-agent \
+	conf/grafana-dashboard.json:$(EXAMPLEDIR)/grafana-dashboard.json \
+	conf/asset-agent.rules.yml:$(EXAMPLEDIR)/asset-agent.rules.yml \
+	README.md:$(DOCDIR)/README.md, \
+	$(if $(wildcard $(firstword $(subst :, ,$(pair)))),$(pair)))
+UNIT = $(DESTDIR)$(UNITDIR)/asset-agent.service
+
 install: all ## install below DESTDIR and PREFIX
 	$(INSTALL) -D -m 0755 $(PROGRAM) $(DESTDIR)$(BINDIR)/asset-agent
-	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
-	sed 's,/usr/bin/,$(BINDIR)/,' systemd/asset-agent.service >$(DESTDIR)$(UNITDIR)/asset-agent.service
-	chmod 0644 $(DESTDIR)$(UNITDIR)/asset-agent.service
-	$(INSTALL) -D -m 0644 systemd/asset-agent.sysusers $(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf
-	$(INSTALL) -D -m 0644 systemd/asset-agent.tmpfiles $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf
-	$(INSTALL) -D -m 0644 systemd/asset-agent.catalog $(DESTDIR)$(CATALOGDIR)/asset-agent.catalog
-	$(INSTALL) -D -m 0644 agent/asset-agent.8 $(DESTDIR)$(MANDIR)/man8/asset-agent.8
-	$(INSTALL) -D -m 0644 conf/agent.conf.5 $(DESTDIR)$(MANDIR)/man5/agent.conf.5
-	$(INSTALL) -D -m 0644 conf/completion.bash $(DESTDIR)$(BASHDIR)/asset-agent
-	$(INSTALL) -D -m 0644 conf/_asset-agent $(DESTDIR)$(ZSHDIR)/_asset-agent
+	$(INSTALL) -D -m 0644 systemd/asset-agent.service $(UNIT)
+	sed -i 's,/usr/bin/asset-agent,$(BINDIR)/asset-agent,' $(UNIT)
+	set -e; for pair in $(SHIPPED); do \
+		$(INSTALL) -D -m 0644 "$${pair%%:*}" "$(DESTDIR)$${pair#*:}"; \
+	done
+	$(INSTALL) -d $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf.d
 	test -e $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf || \
-		$(INSTALL) -D -m 0644 conf/agent.conf $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf
+		$(INSTALL) -m 0644 conf/agent.conf $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf
 
 uninstall: ## remove what install put there; configuration, state and spools stay
-	rm -f $(DESTDIR)$(BINDIR)/asset-agent $(DESTDIR)$(UNITDIR)/asset-agent.service \
-		$(DESTDIR)$(SYSUSERSDIR)/asset-agent.conf $(DESTDIR)$(TMPFILESDIR)/asset-agent.conf \
-		$(DESTDIR)$(CATALOGDIR)/asset-agent.catalog \
-		$(DESTDIR)$(MANDIR)/man8/asset-agent.8 $(DESTDIR)$(MANDIR)/man5/agent.conf.5 \
-		$(DESTDIR)$(BASHDIR)/asset-agent $(DESTDIR)$(ZSHDIR)/_asset-agent
+	rm -f $(DESTDIR)$(BINDIR)/asset-agent $(UNIT)
+	for pair in $(SHIPPED); do rm -f "$(DESTDIR)$${pair#*:}"; done
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
