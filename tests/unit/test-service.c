@@ -135,7 +135,7 @@ static const char *text_of(struct json_object *object, const char *key)
 }
 
 static const char good_form[] = "grant_type=client_credentials&client_id=client-7f3a"
-				"&client_secret=s3cr3t%2Fof%2Bthe+client%26%3D%25"
+				"&client_secret=s3cr3t%2F0f%2B7h3+c1i3n7%26%3D%25"
 				"&scope=core.conversation%20core.asset";
 
 static struct reply ask_token(struct service *service, const char *form)
@@ -202,7 +202,7 @@ static void the_token_is_granted_to_whom_it_belongs(void **state)
 		  "&scope=core.conversation+core.asset",
 		  401, "invalid_client", false },
 		{ "grant_type=client_credentials&client_id=client-7f3a"
-		  "&client_secret=s3cr3t%2fof%2bthe%20client%26%3d%25&scope=all",
+		  "&client_secret=s3cr3t%2f0f%2b7h3%20c1i3n7%26%3d%25&scope=all",
 		  400, "invalid_scope", false },
 		{ "grant_type=client_credentials&client_id=client-7f3a&scope=a", 400,
 		  "client_secret", true },
