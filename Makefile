@@ -32,12 +32,12 @@ LAYER_2 := config-value config-url config-key config-set config-check config \
            config-diff mime asset-api oauth content-url sidecar snapshot metrics \
            ledger-db ledger-thread ledger ledger-look x509 view
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
-           spool-tree spool http notify
+           spool-tree spool http notify terminal
 LAYER_4 := failures spool-news health token transfer-state transfer-finish \
            transfer-send transfer-ask transfer uploader-state uploader \
            uploader-rehome survey report spools settings agent-state reload agent
 LAYER_5 := command main screen check-user check-parts check-places check-files \
-           check-pair check-machine check-online check
+           check-pair check-machine check-online check status-watch status
 LAYERS  := 0 1 2 3 4 5
 MODULES := $(foreach n,$(LAYERS),$(LAYER_$(n)))
 

@@ -451,9 +451,8 @@ int ledger_db_reserve(struct ledger_db *db, uint64_t serial)
 	return with_serial(db, RESERVE, serial);
 }
 
-int ledger_db_count(struct ledger_db *db, uint64_t counts[static 4])
+static int get_counts(sqlite3_stmt *s, uint64_t counts[static 4])
 {
-	sqlite3_stmt *s = db->statements[COUNT];
 	int r = step(s);
 
 	if (r < 0)
@@ -462,6 +461,11 @@ int ledger_db_count(struct ledger_db *db, uint64_t counts[static 4])
 		counts[i] = (uint64_t)sqlite3_column_int64(s, i - LEDGER_GRANTED);
 	(void)sqlite3_reset(s);
 	return 0;
+}
+
+int ledger_db_count(struct ledger_db *db, uint64_t counts[static 4])
+{
+	return get_counts(db->statements[COUNT], counts);
 }
 
 static const char *text_of(sqlite3_stmt *s, enum column column)
@@ -604,11 +608,9 @@ static int open_to_look(struct ledger_db *db, const char *path)
 	return version == LEDGER_SCHEMA ? 0 : -EPROTO;
 }
 
-int ledger_db_look(const char *path, const char *directory, const char *name,
-		   ledger_row_fn row, void *userdata)
+static int prepare_to_look(struct ledger_db *db, const char *path, const char *sql,
+			   sqlite3_stmt **ret)
 {
-	_cleanup_(ledger_db_closep) struct ledger_db *db = calloc(1, sizeof(*db));
-	_cleanup_(finalizep) sqlite3_stmt *s = NULL;
 	int r;
 
 	if (!db)
@@ -617,8 +619,25 @@ int ledger_db_look(const char *path, const char *directory, const char *name,
 	if (access(path, R_OK) < 0)
 		return -errno;
 	r = open_to_look(db, path);
-	if (r >= 0)
-		r = prepare(db, LOOK, &s);
+	return r < 0 ? r : prepare(db, sql, ret);
+}
+
+int ledger_db_look_counts(const char *path, uint64_t counts[static 4])
+{
+	_cleanup_(ledger_db_closep) struct ledger_db *db = calloc(1, sizeof(*db));
+	_cleanup_(finalizep) sqlite3_stmt *s = NULL;
+	int r = prepare_to_look(db, path, SQL[COUNT], &s);
+
+	return r < 0 ? r : get_counts(s, counts);
+}
+
+int ledger_db_look(const char *path, const char *directory, const char *name,
+		   ledger_row_fn row, void *userdata)
+{
+	_cleanup_(ledger_db_closep) struct ledger_db *db = calloc(1, sizeof(*db));
+	_cleanup_(finalizep) sqlite3_stmt *s = NULL;
+	int r = prepare_to_look(db, path, LOOK, &s);
+
 	if (r < 0)
 		return r;
 	(void)sqlite3_bind_blob(s, 1, directory, (int)strlen(directory), SQLITE_STATIC);

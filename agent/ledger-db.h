@@ -61,3 +61,6 @@ int ledger_db_find_waiting(struct ledger_db *db, const char *directory, const ch
  * another schema; or a negative errno. */
 int ledger_db_look(const char *path, const char *directory, const char *name,
 		   ledger_row_fn row, void *userdata);
+
+/* As ledger_db_count(), by such a connection. */
+int ledger_db_look_counts(const char *path, uint64_t counts[static 4]);

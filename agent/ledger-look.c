@@ -68,3 +68,14 @@ int ledger_look(const char *directory, const char *path, const char *name,
 	}
 	return ledger_db_look(file, path, name, row, userdata);
 }
+
+int ledger_look_counts(const char *directory, uint64_t counts[static 4])
+{
+	_cleanup_free_ char *file = NULL;
+
+	if (asprintf(&file, "%s/" LEDGER_FILE, directory) < 0) {
+		file = NULL;
+		return -ENOMEM;
+	}
+	return ledger_db_look_counts(file, counts);
+}

@@ -17,3 +17,7 @@ pid_t ledger_holder(const char *directory);
  * a negative @row returned; or another negative errno. */
 int ledger_look(const char *directory, const char *path, const char *name,
 		ledger_row_fn row, void *userdata);
+
+/* How many rows of each state there are (index: ledger_state), as last committed. Fails
+ * as ledger_look() does. */
+int ledger_look_counts(const char *directory, uint64_t counts[static 4]);

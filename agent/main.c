@@ -7,6 +7,7 @@
 #include "config.h"
 #include "log.h"
 #include "macro.h"
+#include "status.h"
 
 static const char help[] =
 	"Usage: asset-agent [--config FILE] [COMMAND]\n"
@@ -18,6 +19,7 @@ static const char help[] =
 	"  run                  the daemon, in the foreground (the default)\n"
 	"  drain                upload what is due now, then end\n"
 	"  check [--online]     what is in force, and what is in the way of uploads\n"
+	"  status               what the running agent is doing; --json, --watch\n"
 	"\n"
 	"Options:\n"
 	"  -c, --config FILE    read FILE and FILE.d/*.conf instead of\n"
@@ -78,6 +80,7 @@ static const struct command {
 	{ .name = "drain", .run = command_drain },
 	{ .name = "configured", .run = command_configured }, /* not for people */
 	{ .name = "check", .run = check_command, .online = true },
+	{ .name = "status", .run = status_command, .json = true, .watch = true },
 };
 
 static const struct command *find_command(const char *name)

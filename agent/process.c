@@ -23,6 +23,9 @@ int process_start(uint64_t pid, uint64_t *ret)
 		return r == -ENOENT ? -ESRCH : r;
 	/* A program may be called anything, with spaces and parentheses. */
 	at = strrchr(text, ')');
+	/* Its parent has not heard of its end yet, but it has ended. */
+	if (at && (startswith(at, ") Z") || startswith(at, ") X")))
+		return -ESRCH;
 	for (int field = 2; at && field < START_FIELD; field++)
 		at = strchr(at + 1, ' ');
 	if (!at || !isdigit((unsigned char)at[1]))

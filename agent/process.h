@@ -10,5 +10,6 @@
 #include <stdint.h>
 
 /* When the process @pid started, in the unit of /proc/PID/stat (ticks since the boot),
- * never 0. 0; -ESRCH: there is none; or another negative errno: it can't be told. */
+ * never 0. 0; -ESRCH: there is none, or it has ended; or another negative errno: it can't
+ * be told. */
 int process_start(uint64_t pid, uint64_t *ret);

@@ -33,7 +33,7 @@ void screen_init(struct screen *screen)
 	*screen = (struct screen){};
 	if (!isatty(STDOUT_FILENO))
 		return;
-	screen->colour = !no_colour || !*no_colour;
+	screen->colour = (!no_colour || !*no_colour) && !streq(getenv("TERM"), "dumb");
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= WIDTH_MIN)
 		screen->width = MIN((size_t)size.ws_col, (size_t)SCREEN_WIDTH_MAX);
 }

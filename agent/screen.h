@@ -2,8 +2,8 @@
 
 /*
  * Screen: how the commands print to standard output: coloured on a terminal, unless
- * $NO_COLOR is set, and wrapped to its width; plain, and each item on a line of its own,
- * where something else reads it.
+ * $NO_COLOR is set or it is a dumb one, and wrapped to its width; plain, and each item on
+ * a line of its own, where something else reads it.
  *
  * What is printed is escaped here (text_escape()), so any bytes may be in it.
  */
