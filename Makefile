@@ -27,7 +27,7 @@ PACKAGES   := libcurl json-c libsystemd sqlite3
 LAYER_0 := macro clock random strv text journal log fs parse ini json plain address \
            place size process columns
 LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress fold \
-           tally
+           tally farewell
 LAYER_2 := config-value config-url config-key config-set config-check config \
            config-diff mime asset-api oauth content-url sidecar snapshot metrics \
            ledger-db ledger-thread ledger ledger-look x509 view

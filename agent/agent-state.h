@@ -35,6 +35,7 @@ struct agent {
 	struct spools *spools;
 	sd_event_source *foot_source, *stop_source;
 	bool foot_armed, started, stopping, gave_up, broken;
+	usec_t stop_by; /* monotonic: nothing is waited for any longer */
 	struct progress progress;
 	struct tally tally;
 	struct report *report;

@@ -4,14 +4,15 @@
 #include <systemd/sd-event.h>
 
 #include "agent-state.h"
+#include "farewell.h"
 #include "log.h"
 #include "macro.h"
 #include "notify.h"
 #include "reload.h"
 #include "settings.h"
 
-#define FOOT_INTERVAL (100 * USEC_PER_MSEC) /* of the line on a terminal */
-#define STOP_GRACE    (10 * USEC_PER_SEC)   /* for what is on its way at a stop */
+#define FOOT_INTERVAL  (100 * USEC_PER_MSEC) /* of the line on a terminal */
+#define STOP_EXTENSION (15 * USEC_PER_SEC)   /* asked for at each look while it stops */
 
 /* ---- what people see ---- */
 
@@ -280,39 +281,53 @@ static int on_turn(sd_event_source *source, void *userdata)
 	return nothing_left(agent) ? sd_event_exit(agent->event, 0) : 0;
 }
 
-static int on_grace_over(sd_event_source *source, uint64_t usec, void *userdata)
+/* What moves is worth waiting for while it moves; somebody who waits for us is told. */
+static int on_stop(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct agent *agent = userdata;
 
-	(void)source;
 	(void)usec;
-	uploader_cancel(agent->uploader);
+	uploader_farewell(agent->uploader, false, false, agent->stop_by);
+	notify_extend(STOP_EXTENSION);
+	(void)sd_event_source_set_time(source,
+				       usec_add(clock_monotonic(), FAREWELL_LOOK));
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
+}
+
+/* Nobody gives more time where there is nobody to ask for it. */
+static int begin_stop(struct agent *agent)
+{
+	usec_t now = clock_monotonic();
+
+	agent->stop_by = usec_add(now,
+				  notify_is_heard() ? FAREWELL_CEILING : FAREWELL_GRACE);
+	notify_stopping();
+	notify_extend(STOP_EXTENSION);
+	uploader_stop(agent->uploader);
+	uploader_farewell(agent->uploader, true, health_away(&agent->health),
+			  agent->stop_by);
+	report_changed(agent->report);
+	return sd_event_add_time(agent->event, &agent->stop_source, CLOCK_MONO,
+				 usec_add(now, FAREWELL_LOOK), USEC_PER_MSEC, on_stop,
+				 agent);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info,
 		     void *userdata)
 {
 	struct agent *agent = userdata;
-	usec_t deadline = usec_add(clock_monotonic(), STOP_GRACE);
 
 	(void)source;
-	/* Asked twice, or with nobody there to answer: what is on its way is resumed at
-	 * the next start anyway. */
-	if (agent->stopping || health_away(&agent->health)) {
-		uploader_stop(agent->uploader);
+	/* Asked twice: what is on its way goes on at the next start anyway. */
+	if (agent->stopping) {
 		uploader_cancel(agent->uploader);
-	}
-	if (agent->stopping)
 		return 0;
+	}
 	agent->stopping = true;
 	log_info(LOG_STOPPING, "Stopping on %s; files on their way: %zu.",
 		 strsignal((int)info->ssi_signo), uploader_stats(agent->uploader).moving);
-	notify_stopping();
-	uploader_stop(agent->uploader);
-	report_changed(agent->report);
-	return sd_event_add_time(agent->event, &agent->stop_source, CLOCK_MONO, deadline,
-				 USEC_PER_MSEC, on_grace_over, agent);
+	return begin_stop(agent);
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info,

@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "clock.h"
 #include "notify.h"
 
 /* sd_notify() waits where the manager's queue is full; this does not. */
@@ -47,6 +46,20 @@ void notify_reloading(void)
 	length = snprintf(message, sizeof(message),
 			  "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
 			  usec_from_timespec(now));
+	(void)send_at_once(message, (size_t)length);
+}
+
+bool notify_is_heard(void)
+{
+	return getenv("NOTIFY_SOCKET") != NULL;
+}
+
+void notify_extend(usec_t more)
+{
+	char message[64];
+	int length = snprintf(message, sizeof(message), "EXTEND_TIMEOUT_USEC=%" PRIu64,
+			      more);
+
 	(void)send_at_once(message, (size_t)length);
 }
 

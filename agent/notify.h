@@ -7,11 +7,18 @@
  * later.
  */
 
+#include "clock.h"
 #include "macro.h"
 
 /* It watches its spools, whatever the state of the service. */
 int notify_ready(void);
 void notify_stopping(void);
+
+/* Whether there is a manager. */
+bool notify_is_heard(void);
+
+/* To end, it needs @more time from now, however much it was given. */
+void notify_extend(usec_t more);
 
 /* It reads its configuration again; notify_ready() says that this is done. */
 void notify_reloading(void);

@@ -137,6 +137,7 @@ void transfer_send(struct transfer *t)
 		transfer_again(t);
 		return;
 	}
+	t->sending_since = clock_monotonic();
 	r = http_start(t->services->http, &call, on_sent, t, &t->request);
 	if (r < 0)
 		transfer_short(t, r);

@@ -111,6 +111,7 @@ struct transfer {
 	bool looking; /* it goes no further than that the file is taken */
 	health_probes probes, disowned;
 	usec_t started, again_at; /* monotonic */
+	usec_t sending_since;	  /* monotonic; of the request under way to the storage */
 	usec_t tried;		  /* monotonic: when this try began */
 	int shortage;		  /* negative errno; counts with TRANSFER_SHORT */
 	sd_event_source *step_source;

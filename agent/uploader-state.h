@@ -6,6 +6,7 @@
  * For the uploader's own modules.
  */
 
+#include "farewell.h"
 #include "uploader.h"
 
 struct file {
@@ -18,7 +19,8 @@ struct file {
 	unsigned busy;	       /* looks in a row at which it was being written */
 	usec_t since;	       /* monotonic: when it came to be known */
 	bool seen;	       /* looked at while a service was away */
-	bool adrift;	       /* its spool was taken from the configuration */
+	struct farewell farewell; /* at a stop */
+	bool adrift;		  /* its spool was taken from the configuration */
 	LIST_ENTRY(file) moving;
 	LIST_ENTRY(file) drifting;
 	char name[];
@@ -38,6 +40,7 @@ struct uploader {
 	bool starved;		      /* a candidate found no room */
 	uint64_t starts;
 	size_t slots;	 /* MaxConcurrent, or fewer after a shortage */
+	usec_t stopped;	 /* when; 0: not yet */
 	usec_t slots_at; /* when one more is tried; 0: none is missing */
 	struct uploader_stats stats;
 };

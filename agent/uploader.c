@@ -577,6 +577,54 @@ void uploader_stop(struct uploader *u)
 	u->services->stopping = true;
 }
 
+static void tell_cut(const struct file *file, usec_t left)
+{
+	_cleanup_free_ char *path = transfer_path(file->transfer);
+	const struct log_fields fields = { .file = path };
+	char span[CLOCK_STRING_MAX];
+
+	if (left == USEC_INFINITY || file->farewell.sent == 0)
+		return;
+	log_event(
+		LOG_INFO, LOG_STOPPING, &fields,
+		"Not waiting for %s: %" PRIu64 " of its %" PRIu64
+		" bytes are sent, and it would take %s more. It is sent again at the next "
+		"start.",
+		path ? path : file->name, file->farewell.sent, file->farewell.size,
+		clock_format_span(span, left));
+}
+
+static void look_at_end(struct uploader *u, struct file *file, bool first, bool away,
+			usec_t deadline)
+{
+	const struct transfer *t = file->transfer;
+	struct farewell *f = &file->farewell;
+	uint64_t sent = transfer_sent(t);
+	usec_t now = clock_monotonic();
+
+	if (first)
+		farewell_begin(f, t->identity.size, sent,
+			       sent > 0 ? t->sending_since : now, now);
+	else
+		farewell_note(f, sent, now);
+	if (farewell_waits(f, u->stopped, deadline, now) && (!away || sent > 0))
+		return;
+	tell_cut(file, farewell_left(f, u->stopped, now));
+	transfer_cancel(file->transfer);
+}
+
+void uploader_farewell(struct uploader *u, bool first, bool away, usec_t deadline)
+{
+	struct file *file = LIST_FIRST(&u->moving), *next;
+
+	if (first)
+		u->stopped = clock_monotonic();
+	for (; file; file = next) {
+		next = LIST_NEXT(file, moving);
+		look_at_end(u, file, first, away, deadline);
+	}
+}
+
 void uploader_cancel(struct uploader *u)
 {
 	struct file *file = LIST_FIRST(&u->moving);

@@ -60,6 +60,11 @@ void uploader_configure(struct uploader *uploader, health_probes renewed);
 /* Nothing new is started; what moves may end. */
 void uploader_stop(struct uploader *uploader);
 
+/* Ends at once what moves, but is not worth to be waited for (farewell.h) until
+ * @deadline (monotonic). @first: this is the stop; later it is called each FAREWELL_LOOK.
+ * @away: a service is, and what has not begun to be sent will not be. */
+void uploader_farewell(struct uploader *uploader, bool first, bool away, usec_t deadline);
+
 /* Ends at once what moves, but for records under way. */
 void uploader_cancel(struct uploader *uploader);
 

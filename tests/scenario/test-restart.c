@@ -237,6 +237,60 @@ static void a_second_sigterm_ends_it_at_once_and_nothing_is_lost(void **state)
 	world_stop(w);
 }
 
+/* It takes longer than it would be given without asking. */
+static void a_large_upload_that_is_nearly_there_is_waited_for(void **state)
+{
+	static const struct world_options options = { .upload = "Bandwidth=200K\n" };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	world_drop_random(w, "large.bin", 2600000, 1);
+	assert_true(service_wait_count(w->service, ENDPOINT_UPLOAD, 1, world_patience()));
+	world_signal(w, SIGTERM);
+	assert_int_equal(world_wait_exit(w), 0);
+	world_assert_uploaded(w, "large.bin");
+	assert_true(w->extensions > 0);
+	assert_int_equal(service_count(w->service, ENDPOINT_UPLOAD), 1);
+	world_stop(w);
+}
+
+static void an_upload_with_too_much_left_is_cut_at_once(void **state)
+{
+	static const struct world_options slow = { .upload = "Bandwidth=200K\n" };
+	static const struct world_options fast;
+	struct world *w = *state;
+
+	world_start(w, &slow);
+	world_drop_random(w, "huge.bin", 60 << 20, 1);
+	assert_true(service_wait_count(w->service, ENDPOINT_UPLOAD, 1, world_patience()));
+	world_signal(w, SIGTERM);
+	assert_int_equal(world_wait_exit(w), 0);
+	assert_int_equal(world_count_log(w, "Not waiting for "), 1);
+	assert_false(world_has_sidecar(w, "huge.bin"));
+	world_configure(w, &fast);
+	world_launch(w);
+	world_wait_uploaded(w, "huge.bin");
+	world_assert_uploaded(w, "huge.bin");
+	assert_int_equal(service_assets_named(w->service, "huge.bin"), 1);
+	world_stop(w);
+}
+
+static void a_second_signal_ends_a_wait_for_a_large_upload(void **state)
+{
+	static const struct world_options options = { .upload = "Bandwidth=200K\n" };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	world_drop_random(w, "large.bin", 20000000, 1);
+	assert_true(service_wait_count(w->service, ENDPOINT_UPLOAD, 1, world_patience()));
+	world_signal(w, SIGTERM);
+	world_wait_log(w, "Stopping");
+	world_signal(w, SIGINT);
+	assert_int_equal(world_wait_exit(w), 0);
+	assert_false(world_has_sidecar(w, "large.bin"));
+	world_stop(w);
+}
+
 static void sigint_stops_it_too(void **state)
 {
 	struct world *w = *state;
@@ -301,6 +355,9 @@ int main(void)
 		scenario(a_torn_sidecar_is_written_anew),
 		scenario(sigterm_lets_what_is_under_way_finish),
 		scenario(a_second_sigterm_ends_it_at_once_and_nothing_is_lost),
+		scenario(a_large_upload_that_is_nearly_there_is_waited_for),
+		scenario(an_upload_with_too_much_left_is_cut_at_once),
+		scenario(a_second_signal_ends_a_wait_for_a_large_upload),
 		scenario(sigint_stops_it_too),
 		scenario(twenty_kills_lose_nothing_and_leave_one_receipt_each),
 	};

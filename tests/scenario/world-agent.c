@@ -214,7 +214,7 @@ void world_launch(struct world *w)
 
 	assert_int_equal(w->pid, 0);
 	w->ready = w->stopping = w->died = false;
-	w->watchdogs = w->reloads = 0;
+	w->watchdogs = w->reloads = w->extensions = 0;
 	w->pid = spawn(w, &none, &w->pidfd);
 }
 
@@ -325,6 +325,8 @@ static void take_notice(struct world *w, char *message)
 			w->ready = false;
 		else if (startswith(line, "MONOTONIC_USEC=") && !w->ready)
 			w->reloads++;
+		else if (startswith(line, "EXTEND_TIMEOUT_USEC="))
+			w->extensions++;
 		else if (streq(line, "STOPPING=1"))
 			w->stopping = true;
 		else if (streq(line, "WATCHDOG=1"))

@@ -83,6 +83,7 @@ struct world {
 	int status;		       /* as waitpid() has it, of the last that ended */
 	bool ready, stopping;	       /* what the agent has notified */
 	size_t reloads;		       /* how often it has sent RELOADING=1 */
+	size_t extensions;	       /* how often it has asked for time to stop */
 	char *status_text;	       /* its last STATUS= or NULL */
 	size_t watchdogs;	       /* how often it has sent WATCHDOG=1 */
 	size_t log_mark;	       /* the log before this byte is not looked at */
