@@ -12,8 +12,8 @@
 static const char help[] =
 	"Usage: asset-agent [--config FILE] [COMMAND]\n"
 	"\n"
-	"Uploads each file of its spool directories to eGain's Create Asset API and writes\n"
-	"a receipt (NAME.asset.json) or the reason why not (NAME.asset-error.json) beside it.\n"
+	"Uploads each file of its spool directories to eGain's Create Asset API. Beside\n"
+	"it appears a receipt, NAME.asset.json, or why not, NAME.asset-error.json.\n"
 	"\n"
 	"Commands:\n"
 	"  run                  the daemon, in the foreground (the default)\n"
@@ -27,7 +27,8 @@ static const char help[] =
 	"  -h, --help           show this text\n"
 	"  -V, --version        show the version\n"
 	"\n"
-	"Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.\n";
+	"Exit status: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.\n"
+	"Manuals: asset-agent(8), agent.conf(5).\n";
 
 static int run_agent(const char *file, enum agent_mode mode)
 {
