@@ -5,6 +5,7 @@
 #include "oauth.h"
 #include "parse.h"
 #include "plain.h"
+#include "text.h"
 
 #define ERROR_MAX	 1024 /* characters of "error: error_description" */
 #define STRANGE_TEXT_MAX 200  /* characters of any other text */
@@ -251,18 +252,20 @@ static void hide_tokens(char *text)
 }
 
 /* Hidden before it is cut: a token's first half looks like none. */
-static char *format_text(const char *text, size_t length, size_t max)
+static char *format_text(const char *text, size_t length, const char *secret, size_t max)
 {
 	char *plain = plain_text(text, length, SIZE_MAX);
 
 	if (plain) {
+		if (secret)
+			text_hide(plain, secret);
 		hide_tokens(plain);
 		plain_cut(plain, max);
 	}
 	return plain;
 }
 
-char *oauth_error_format(const char *text, size_t length)
+char *oauth_error_format(const char *text, size_t length, const char *secret)
 {
 	_cleanup_(json_putp) struct json_object *object = NULL;
 	const char *error = NULL, *description = NULL;
@@ -273,12 +276,12 @@ char *oauth_error_format(const char *text, size_t length)
 	if (r == -ENOMEM)
 		return NULL;
 	if (r < 0 || json_get_string(object, "error", &error) <= 0)
-		return format_text(text, length, STRANGE_TEXT_MAX);
+		return format_text(text, length, secret, STRANGE_TEXT_MAX);
 	if (json_get_string(object, "error_description", &description) <= 0)
-		return format_text(error, strlen(error), ERROR_MAX);
+		return format_text(error, strlen(error), secret, ERROR_MAX);
 	if (asprintf(&line, "%s: %s", error, description) < 0) {
 		line = NULL;
 		return NULL;
 	}
-	return format_text(line, strlen(line), ERROR_MAX);
+	return format_text(line, strlen(line), secret, ERROR_MAX);
 }

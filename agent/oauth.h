@@ -35,6 +35,6 @@ int oauth_token_file_parse(const char *text, size_t length, struct oauth_token *
 void oauth_token_done(struct oauth_token *token);
 
 /* What an error answer says, for people: "invalid_client: bad secret", else the text's
- * first 200 characters without markup. Never holds what looks like a token. The caller
- * frees it. NULL: out of memory. */
-char *oauth_error_format(const char *text, size_t length);
+ * first 200 characters without markup. Never holds what looks like a token, nor @secret
+ * (NULL: there is none). The caller frees it. NULL: out of memory. */
+char *oauth_error_format(const char *text, size_t length, const char *secret);

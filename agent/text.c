@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdint.h>
 
 #include "macro.h"
@@ -107,13 +108,58 @@ char *text_escape(const char *bytes, size_t length)
 	return text;
 }
 
+/* What the byte at @text is once percent-decoded, and how many there stand for it. */
+static char decoded_at(const char *text, size_t *ret_length)
+{
+	char digits[3] = { 0 };
+
+	*ret_length = 1;
+	if (text[0] == '+')
+		return ' ';
+	if (text[0] != '%' || !isxdigit((unsigned char)text[1]) ||
+	    !isxdigit((unsigned char)text[2]))
+		return text[0];
+	memcpy(digits, text + 1, 2);
+	*ret_length = 3;
+	return (char)strtoul(digits, NULL, 16);
+}
+
+static size_t encoded_length(const char *text, const char *secret)
+{
+	const char *p = text;
+
+	for (; *secret; secret++) {
+		size_t length;
+		char byte = decoded_at(p, &length);
+
+		if (byte != *secret && *p != *secret)
+			return 0;
+		p += byte == *secret ? length : 1;
+	}
+	return (size_t)(p - text);
+}
+
+/* The length of @secret where it stands at @text, percent-encoded or not; else 0. */
+static size_t length_at(const char *text, const char *secret)
+{
+	size_t length = encoded_length(text, secret);
+
+	if (length == 0 && startswith(text, secret))
+		length = strlen(secret);
+	return length;
+}
+
 void text_hide(char *text, const char *secret)
 {
-	size_t length = strlen(secret), stars = MIN(length, (size_t)STARS);
+	size_t stars = MIN(strlen(secret), (size_t)STARS);
 
-	while (length > 0 && (text = strstr(text, secret))) {
+	for (; *text; text++) {
+		size_t length = length_at(text, secret);
+
+		if (length == 0)
+			continue;
 		memset(text, '*', stars);
 		memmove(text + stars, text + length, strlen(text + length) + 1);
-		text += stars;
+		text += stars - 1;
 	}
 }

@@ -17,5 +17,6 @@ char *text_to_utf8(const char *bytes, size_t length);
  * of their bytes. The caller frees it. NULL: out of memory. */
 char *text_escape(const char *bytes, size_t length);
 
-/* Writes stars over each @secret in @text, which may get shorter. "" is nowhere. */
+/* Writes stars over each @secret in @text, which may get shorter: as it is, or
+ * percent-encoded in whole or in part, with spaces as + too. "" is nowhere. */
 void text_hide(char *text, const char *secret);

@@ -24,6 +24,7 @@ struct token {
 	const struct config *config;
 	struct http *http;
 	struct http_request *request; /* the one under way */
+	char *secret;		      /* that it carries: an error may repeat it */
 	struct oauth_token current;   /* access_token NULL: none */
 	uint64_t serial;	      /* of current */
 	usec_t expires, renew_at;     /* monotonic */
@@ -43,6 +44,16 @@ static void forget(struct token *token)
 	oauth_token_done(&token->current);
 	token->current = (struct oauth_token){};
 }
+
+static void wipe(char **secret)
+{
+	if (*secret)
+		explicit_bzero(*secret, strlen(*secret));
+	free(*secret);
+	*secret = NULL;
+}
+
+#define _cleanup_wipe_ _cleanup_(wipe)
 
 static void adopt(struct token *token, struct oauth_token *fresh)
 {
@@ -169,6 +180,7 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 {
 	struct token *token = userdata;
 	_cleanup_(oauth_token_done) struct oauth_token fresh = {};
+	_cleanup_wipe_ char *secret = take_ptr(token->secret);
 	_cleanup_free_ char *said = NULL;
 	struct token_failure failure = { .answer = *answer, .why = answer->problem };
 	const char *reason = NULL;
@@ -189,7 +201,7 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 		failure.why = reason ? reason : "out of memory";
 	} else if (answer->transport == TRANSPORT_ANSWERED) {
 		if (!answer->location)
-			said = oauth_error_format(answer->body, answer->length);
+			said = oauth_error_format(answer->body, answer->length, secret);
 		if (!said || !*said) {
 			free(said);
 			said = http_describe_status(answer);
@@ -267,7 +279,8 @@ static int send_request(struct token *token, const char *form)
 
 static void renew_from_server(struct token *token)
 {
-	_cleanup_free_ char *secret = NULL, *path = NULL, *form = NULL;
+	_cleanup_wipe_ char *secret = NULL, *form = NULL;
+	_cleanup_free_ char *path = NULL;
 	int r;
 
 	if (token->request)
@@ -289,11 +302,9 @@ static void renew_from_server(struct token *token)
 		if (r < 0)
 			fail_later(token, "", token->config->auth.token_url,
 				   log_errno(r));
+		else
+			token->secret = take_ptr(secret);
 	}
-	if (secret)
-		explicit_bzero(secret, strlen(secret));
-	if (form)
-		explicit_bzero(form, strlen(form));
 }
 
 static void renew(struct token *token)
@@ -362,6 +373,7 @@ void token_configure(struct token *token, const struct config *config, bool rene
 		return;
 	assert(TAILQ_EMPTY(&token->waiters));
 	http_cancel(take_ptr(token->request));
+	wipe(&token->secret);
 	free(take_ptr(token->failure));
 	(void)sd_event_source_set_enabled(token->tell_source, SD_EVENT_OFF);
 	token->not_before = 0;
@@ -398,6 +410,7 @@ void token_free(struct token *token)
 	if (!token)
 		return;
 	http_cancel(token->request);
+	wipe(&token->secret);
 	sd_event_source_disable_unref(token->tell_source);
 	forget(token);
 	free(token->failure);

@@ -25,7 +25,7 @@ static void try_token(parse_fn parse, const char *text, size_t length)
 
 static void try_error(const char *text, size_t length)
 {
-	_cleanup_free_ char *shown = oauth_error_format(text, length);
+	_cleanup_free_ char *shown = oauth_error_format(text, length, NULL);
 
 	assert(shown && !strpbrk(shown, "\r\n\t"));
 	assert(strlen(shown) <= (size_t)4 * 1024);

@@ -269,7 +269,8 @@ static void test_error(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		_cleanup_free_ char *text = oauth_error_format(errors[i].text,
-							       strlen(errors[i].text));
+							       strlen(errors[i].text),
+							       NULL);
 
 		if (!streq(text, errors[i].expected))
 			fail_msg("row %zu: %s", i, text);
@@ -278,10 +279,10 @@ static void test_error(void **state)
 
 static void test_error_ends(void **state)
 {
-	_cleanup_free_ char *none = oauth_error_format(NULL, 0);
-	_cleanup_free_ char *nul = oauth_error_format("ab\0cd", 5);
+	_cleanup_free_ char *none = oauth_error_format(NULL, 0, NULL);
+	_cleanup_free_ char *nul = oauth_error_format("ab\0cd", 5, NULL);
 	_cleanup_free_ char *page = repeat("", "\xE2\x82\xAC ", 5000, "");
-	_cleanup_free_ char *cut = oauth_error_format(page, strlen(page));
+	_cleanup_free_ char *cut = oauth_error_format(page, strlen(page), NULL);
 
 	(void)state;
 	assert_string_equal(none, "");
@@ -310,7 +311,8 @@ static void test_error_hides(void **state)
 			_cleanup_free_ char *text = repeat(padding, OPAQUE, 1,
 							   forms[i].after);
 			_cleanup_free_ char *shown = oauth_error_format(text,
-									strlen(text));
+									strlen(text),
+									NULL);
 
 			assert_null(strstr(shown, "zQ4"));
 			assert_null(strstr(shown, "vYc"));
