@@ -82,7 +82,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' '$(1)' '$(2)')
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-programs check-crash check-memory check-system layers install \
+.PHONY: all demo check check-programs check-crash check-memory check-system check-package deb layers install \
         uninstall sanitize tidy format bench fuzz coverage deps deps-test clean help
 
 all: $(PROGRAM) ## build the agent (the default)
@@ -248,6 +248,37 @@ deps: ## install what the build needs (apt), or name it
 deps-test:
 	@tests/install-packages $(DEBIAN_TEST)
 
+# ---- the Debian package ----
+
+DEBIAN_PACKAGE := $(DEBIAN_BUILD) debhelper dpkg-dev fakeroot
+DEB_TREE = $(BUILD)/deb/asset-agent-$(VERSION)
+DEB = $(BUILD)/deb/asset-agent_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+
+# From a copy of the sources, so that nothing of debian/ lies about here. What this make was
+# told (BUILD=, CC=) is not for the package. A VERSION that the changelog does not know gets
+# an entry with the date of the last one, so that the same sources give the same package.
+deb: ## build the Debian package, BUILD/deb/asset-agent_VERSION_ARCH.deb
+	@tests/install-packages $(DEBIAN_PACKAGE)
+	rm -rf $(DEB_TREE)
+	mkdir -p $(DEB_TREE)
+	cp -r agent conf systemd Makefile README.md $(DEB_TREE)
+	mv $(DEB_TREE)/conf/debian $(DEB_TREE)/debian
+	cd $(DEB_TREE)/debian && { \
+		grep -qF '($(VERSION))' changelog || { \
+			printf 'asset-agent (%s) unstable; urgency=medium\n\n' '$(VERSION)'; \
+			printf '  * Version %s.\n\n' '$(VERSION)'; \
+			grep '^ -- ' changelog | head -n 1; echo; }; \
+		cat changelog; \
+	} >changelog.new && mv changelog.new changelog
+	cd $(DEB_TREE) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CC \
+		dpkg-buildpackage --build=binary --unsigned-source --unsigned-changes \
+		>../build.log 2>&1 || { cat ../build.log; exit 1; }
+
+# Lintian is silent but for what the overrides in conf/debian explain.
+check-package: deb
+	@tests/install-packages lintian
+	lintian --fail-on error,warning --allow-root $(DEB:.deb=.changes)
+
 # ---- installing ----
 
 # What is installed as it is, FILE:WHERE, as far as it is there.
@@ -289,4 +320,4 @@ clean: ## remove what was built
 help: ## show this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -name '*.d' -type f -print 2>/dev/null)
