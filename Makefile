@@ -65,6 +65,8 @@ override LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZ
 LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
 PRELOAD        := $(BUILD)/tests/preload/allocation.so
+# Prometheus' own judge of what we write for it, whichever build is tested.
+PROMTOOL       ?= $(abspath build/tools/promtool)
 MEMORY_TEST    := $(BUILD)/tests/memory/test-memory
 
 TEST_CPPFLAGS := -Itests/service -Itests/scenario
@@ -152,7 +154,7 @@ check: deps-test ## install what the tests need, then run all of them
 check-programs: $(PROGRAM) $(SERVICE) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
 	@echo "Testing $(BUILD) ($(CC)):"
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_SERVICE=$(abspath $(SERVICE)) \
-		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --exec '' \
+		ASSET_PROMTOOL=$(PROMTOOL) CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --exec '' \
 		$(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
 
 # The agent killed at every call, and a thousand times under load: some minutes, once.
@@ -247,6 +249,7 @@ deps: ## install what the build needs (apt), or name it
 
 deps-test:
 	@tests/install-packages $(DEBIAN_TEST)
+	@tests/install-promtool $(PROMTOOL)
 
 # ---- the Debian package ----
 
