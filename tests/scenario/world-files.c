@@ -250,6 +250,29 @@ void world_wait_error_sidecar(struct world *w, const char *name)
 	wait_for_suffix(w, name, ERROR_SUFFIX);
 }
 
+struct wanted {
+	const char *path, *text;
+};
+
+static bool has_text(struct world *w, const void *what)
+{
+	const struct wanted *wanted = what;
+	_cleanup_free_ char *text = NULL;
+
+	(void)w;
+	return fs_read_file(AT_FDCWD, wanted->path, SIZE_MAX, &text, NULL) == 0 &&
+	       strstr(text, wanted->text);
+}
+
+void world_wait_text(struct world *w, const char *name, const char *text)
+{
+	_cleanup_free_ char *path = world_path(w, name);
+	const struct wanted wanted = { path, text };
+
+	if (!world_until(w, path, has_text, &wanted))
+		fail_msg("%s does not hold \"%s\": %s", path, text, why(w));
+}
+
 void world_wait_gone(struct world *w, const char *name)
 {
 	_cleanup_free_ char *path = world_path(w, name);

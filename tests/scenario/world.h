@@ -183,6 +183,8 @@ void world_rename(struct world *w, const char *from, const char *to, unsigned fl
 void world_chmod(struct world *w, const char *name, mode_t mode);
 void world_mkdir(struct world *w, const char *name);
 bool world_exists(const struct world *w, const char *name);
+/* Until the file is there and holds @text. */
+void world_wait_text(struct world *w, const char *name, const char *text);
 /* The whole file, NUL-terminated. The caller frees it. */
 char *world_read(const struct world *w, const char *name);
 
