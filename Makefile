@@ -32,12 +32,14 @@ LAYER_2 := config-value config-url config-key config-set config-check config \
            config-diff mime asset-api oauth content-url sidecar snapshot metrics \
            ledger-db ledger-thread ledger ledger-look x509 view
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
-           spool-tree spool http notify terminal
+           spool-tree spool http notify terminal writers history
 LAYER_4 := failures spool-news health token transfer-state transfer-finish \
            transfer-send transfer-ask transfer uploader-state uploader \
            uploader-rehome survey report spools settings agent-state reload agent
 LAYER_5 := command main screen check-user check-parts check-places check-files \
-           check-pair check-machine check-online check status-watch status
+           check-pair check-machine check-online check status-watch status \
+           explain-parts explain-place explain-sidecar explain-writers explain-live \
+           explain-past explain
 LAYERS  := 0 1 2 3 4 5
 MODULES := $(foreach n,$(LAYERS),$(LAYER_$(n)))
 

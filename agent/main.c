@@ -5,6 +5,7 @@
 #include "check.h"
 #include "command.h"
 #include "config.h"
+#include "explain.h"
 #include "log.h"
 #include "macro.h"
 #include "status.h"
@@ -20,6 +21,7 @@ static const char help[] =
 	"  drain                upload what is due now, then end\n"
 	"  check [--online]     what is in force, and what is in the way of uploads\n"
 	"  status               what the running agent is doing; --json, --watch\n"
+	"  explain FILE         why it is, or is not, uploaded, and what happens next\n"
 	"\n"
 	"Options:\n"
 	"  -c, --config FILE    read FILE and FILE.d/*.conf instead of\n"
@@ -82,6 +84,7 @@ static const struct command {
 	{ .name = "configured", .run = command_configured }, /* not for people */
 	{ .name = "check", .run = check_command, .online = true },
 	{ .name = "status", .run = status_command, .json = true, .watch = true },
+	{ .name = "explain", .run = explain_command, .arguments = 1 },
 };
 
 static const struct command *find_command(const char *name)
