@@ -336,6 +336,7 @@ void transfer_free(struct transfer *t)
 	transfer_clear_error(t);
 	spool_directory_unref(t->directory);
 	config_free(t->left_config);
+	(void)transfer_set_bearer(t, NULL);
 	free(t->content_type);
 	free(t->name);
 	free(t);
