@@ -27,7 +27,7 @@ PACKAGES   := libcurl json-c libsystemd sqlite3
 LAYER_0 := macro clock random strv text journal log fs parse ini json plain address \
            place size process columns
 LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress fold \
-           tally farewell
+           tally farewell pulse
 LAYER_2 := config-value config-url config-key config-set config-check config \
            config-diff mime asset-api oauth content-url sidecar snapshot metrics \
            ledger-db ledger-thread ledger ledger-look x509 view
@@ -35,7 +35,7 @@ LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-en
            spool-tree spool http notify terminal writers history
 LAYER_4 := failures spool-news health token transfer-state transfer-finish \
            transfer-send transfer-ask transfer uploader-state uploader \
-           uploader-rehome survey report spools settings agent-state reload agent
+           uploader-rehome uploader-pulse watchdog survey report spools settings agent-state reload agent
 LAYER_5 := command main screen check-user check-parts check-places check-files \
            check-pair check-machine check-online check status-watch status \
            explain-parts explain-place explain-sidecar explain-writers explain-live \

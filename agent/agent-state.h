@@ -18,6 +18,7 @@
 #include "tally.h"
 #include "token.h"
 #include "uploader.h"
+#include "watchdog.h"
 
 struct agent {
 	struct config *config;	 /* the one in force; owned */
@@ -39,4 +40,5 @@ struct agent {
 	struct progress progress;
 	struct tally tally;
 	struct report *report;
+	struct watchdog *watchdog;
 };

@@ -75,6 +75,7 @@ static void on_changed(void *userdata)
 	struct agent *agent = userdata;
 
 	report_changed(agent->report);
+	watchdog_changed(agent->watchdog);
 	if (agent->foot_armed || !shows_foot(agent))
 		return;
 	agent->foot_armed = true;
@@ -230,8 +231,11 @@ static int open_services(struct agent *agent)
 		.failures = agent->failures,
 		.tally = &agent->tally,
 	};
-	return uploader_new(agent->event, &agent->services, agent->mode == AGENT_DRAIN,
-			    &ops, agent, &agent->uploader);
+	r = uploader_new(agent->event, &agent->services, agent->mode == AGENT_DRAIN, &ops,
+			 agent, &agent->uploader);
+	return r < 0 ? r
+		     : watchdog_new(agent->event, agent->uploader,
+				    config->state.directory, &agent->watchdog);
 }
 
 static int open_spools(struct agent *agent)
@@ -370,8 +374,6 @@ static int open_loop(struct agent *agent)
 
 	r = sd_event_new(&agent->event);
 	if (r >= 0)
-		r = sd_event_set_watchdog(agent->event, true);
-	if (r >= 0)
 		r = sd_event_add_signal(agent->event, NULL, SIGTERM, on_signal, agent);
 	if (r >= 0)
 		r = sd_event_add_signal(agent->event, NULL, SIGINT, on_signal, agent);
@@ -428,6 +430,7 @@ static void finish(struct agent *agent)
 	uploader_free(agent->uploader);
 	spools_free(agent->spools);
 	failures_free(agent->failures);
+	watchdog_free(agent->watchdog);
 	report_free(agent->report);
 	token_free(agent->token);
 	http_free(agent->http);

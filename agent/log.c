@@ -55,6 +55,8 @@ static const char *const message_ids[LOG_KINDS] = {
 	[LOG_RELOADED] = "d7fc5e13c24d452890dbdab17b6ceb24",
 	[LOG_RELOAD_FAULT] = "e30f8bd831e44e8f87b770c5264a3723",
 	[LOG_RELOAD_REFUSED] = "474ff3f08aac4bfb8af436722493e018",
+	[LOG_STUCK] = "2563e1bd8b124b6b953d9211d689997f",
+	[LOG_DISK_SLOW] = "ddcc7da70ba34a3b85776c781c479b8b",
 };
 
 enum { FIELDS_MAX = 16, NUMBER_MAX = 24 };

@@ -18,6 +18,11 @@ static const char *const step_names[] = {
 	[STEP_GIVE_UP] = "give up",
 };
 
+const char *transfer_step_name(const struct transfer *t)
+{
+	return step_names[t->step];
+}
+
 char *transfer_path(const struct transfer *t)
 {
 	char *path;

@@ -133,6 +133,9 @@ char *transfer_path(const struct transfer *transfer);
 /* The configuration of its spool, or NULL: its directory left the spool. */
 const struct config_spool *transfer_spool(const struct transfer *transfer);
 
+/* For messages. */
+const char *transfer_step_name(const struct transfer *transfer);
+
 /* The one function that assigns a step. */
 void transfer_set_step(struct transfer *transfer, enum transfer_step step);
 

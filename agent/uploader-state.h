@@ -7,7 +7,18 @@
  */
 
 #include "farewell.h"
+#include "pulse.h"
 #include "uploader.h"
+
+/* Who waits for the same things. */
+enum lane {
+	LANE_RECORD, /* its upload or its end is to be recorded: nobody is asked */
+	LANE_HOST,   /* it has a URL: one lane for each storage host */
+	LANE_NEW = LANE_HOST + HEALTH_HOSTS_MAX, /* it asks for one */
+	LANES
+};
+
+_Static_assert(LANES <= SCHEDULE_LANES, "each host has its lane");
 
 struct file {
 	struct item item;
@@ -20,6 +31,7 @@ struct file {
 	usec_t since;	       /* monotonic: when it came to be known */
 	bool seen;	       /* looked at while a service was away */
 	struct farewell farewell; /* at a stop */
+	struct pulse_mark pulse;  /* of its steps and bytes, while it moves */
 	bool adrift;		  /* its spool was taken from the configuration */
 	LIST_ENTRY(file) moving;
 	LIST_ENTRY(file) drifting;
@@ -39,11 +51,15 @@ struct uploader {
 	sd_event_source *wake_source; /* when the next one may be */
 	bool starved;		      /* a candidate found no room */
 	uint64_t starts;
+	uint64_t moves;	 /* files that got a slot, ever */
 	size_t slots;	 /* MaxConcurrent, or fewer after a shortage */
 	usec_t stopped;	 /* when; 0: not yet */
 	usec_t slots_at; /* when one more is tried; 0: none is missing */
 	struct uploader_stats stats;
 };
+
+/* Bits of enum health_need. */
+unsigned uploader_needs_of_lane(unsigned lane);
 
 /* Looks soon at what can be started. */
 void uploader_kick(struct uploader *uploader);

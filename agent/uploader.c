@@ -89,15 +89,6 @@ static int add_file(struct uploader *u, struct spool_directory *directory,
 
 /* ---- lanes: who waits for the same things ---- */
 
-enum lane {
-	LANE_RECORD, /* its upload or its end is to be recorded: nobody is asked */
-	LANE_HOST,   /* it has a URL: one lane for each storage host */
-	LANE_NEW = LANE_HOST + HEALTH_HOSTS_MAX, /* it asks for one */
-	LANES
-};
-
-_Static_assert(LANES <= SCHEDULE_LANES, "each host has its lane");
-
 static unsigned lane_of(const struct transfer *t)
 {
 	if (!t || transfer_needs(t) & NEED_API)
@@ -107,7 +98,7 @@ static unsigned lane_of(const struct transfer *t)
 	return LANE_HOST + transfer_storage(t) - HEALTH_STORAGE;
 }
 
-static unsigned needs_of_lane(unsigned lane)
+unsigned uploader_needs_of_lane(unsigned lane)
 {
 	if (lane == LANE_NEW)
 		return NEED_DISK | NEED_STORAGE | NEED_AUTH | NEED_API;
@@ -465,6 +456,8 @@ static bool has_slot(struct uploader *u, usec_t now)
 
 static void move(struct uploader *u, struct file *file)
 {
+	u->moves++;
+	file->pulse = (struct pulse_mark){};
 	schedule_start(&u->schedule, &file->item);
 	LIST_INSERT_HEAD(&u->moving, file, moving);
 	u->ops->changed(u->userdata);
@@ -672,7 +665,7 @@ static void visit_item(void *userdata, const struct item *item)
 					     .name = file->name,
 					     .transfer = file->transfer,
 					     .attempts = item->attempts,
-					     .needs = needs_of_lane(item->lane),
+					     .needs = uploader_needs_of_lane(item->lane),
 					     .at = item->at,
 					     .since = file->since,
 				     });

@@ -1,0 +1,90 @@
+#include "uploader-pulse.h"
+#include "macro.h"
+#include "throttle.h"
+#include "uploader-state.h"
+
+/* ---- what moves ---- */
+
+static bool is_recording(const struct transfer *t)
+{
+	return t->step == STEP_RECORD_GRANT || t->step == STEP_RECORD_UPLOAD;
+}
+
+/* Another number at each step, and with each byte. */
+static uint64_t count_of(const struct transfer *t)
+{
+	return ((uint64_t)t->step << 56) + transfer_sent(t);
+}
+
+static void look_at_file(struct file *file, usec_t step, struct uploader_sight *sight)
+{
+	const struct transfer *t = file->transfer;
+	usec_t rest = pulse_note(&file->pulse, count_of(t), step);
+
+	if (is_recording(t) && rest > sight->pulse.recording) {
+		sight->pulse.recording = rest;
+		sight->recording = t;
+	} else if (!is_recording(t) && rest > sight->pulse.resting) {
+		sight->pulse.resting = rest;
+		sight->resting = t;
+	}
+}
+
+/* ---- what could ---- */
+
+/* A probe that is under way decides; unless there is none. */
+static bool may_start(const struct uploader *u, unsigned lane, usec_t now)
+{
+	usec_t at = health_next(u->services->health, uploader_needs_of_lane(lane), now);
+
+	return at <= now || (at == USEC_INFINITY && u->schedule.counts[ITEM_MOVING] == 0);
+}
+
+static const char *find_due(struct uploader *u, usec_t now)
+{
+	if (u->services->stopping)
+		return NULL;
+	if (u->starved && u->schedule.size == 0)
+		return "directories wait for room, and there is room";
+	if (usec_add(schedule_wake(&u->schedule), PULSE_INTERVAL) <= now)
+		return "files whose time has come are not looked at";
+	if (u->schedule.counts[ITEM_MOVING] >= u->slots)
+		return NULL;
+	for (unsigned lane = 0; lane < LANES; lane++)
+		if (schedule_peek(&u->schedule, lane) && may_start(u, lane, now))
+			return "files are ready, and none is started";
+	return NULL;
+}
+
+void uploader_look(struct uploader *u, usec_t step, struct uploader_sight *ret)
+{
+	struct file *file;
+
+	*ret = (struct uploader_sight){ .due = find_due(u, clock_monotonic()) };
+	ret->pulse.due = ret->due;
+	ret->pulse.starts = u->moves;
+	LIST_FOREACH (file, &u->moving, moving)
+		look_at_file(file, step, ret);
+}
+
+/* The turn of a file among all that share the bandwidth. */
+static usec_t share_wait(const struct config *config)
+{
+	uint64_t rate = config->upload.bandwidth;
+
+	if (rate == UINT64_MAX)
+		return 0;
+	return config->upload.max_concurrent *
+	       MAX(THROTTLE_SLICE, THROTTLE_SLICE_MIN * USEC_PER_SEC / MAX(rate, 1U));
+}
+
+usec_t uploader_patience(const struct uploader *u)
+{
+	const struct config *config = u->services->config;
+	usec_t once = usec_add(usec_add(config->api.timeout, config->api.connect_timeout),
+			       usec_add(config->upload.stall_timeout,
+					share_wait(config)));
+
+	/* Twice, as a request may begin anew on another connection. */
+	return usec_add(PULSE_PATIENCE, usec_add(once, once));
+}
