@@ -23,6 +23,7 @@
 struct agent {
 	struct config *config;	 /* the one in force; owned */
 	const char *config_file; /* NULL: the default */
+	const char *opening;	 /* what is, at the start */
 	enum agent_mode mode;
 	sd_event *event;
 	struct ledger *ledger;

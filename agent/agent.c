@@ -200,12 +200,11 @@ static int open_services(struct agent *agent)
 	const struct backoff backoff = settings_for_breakers(config);
 	int r;
 
+	agent->opening = config->upload.mime_types;
 	r = mime_load(config->upload.mime_types, &agent->mime);
-	if (r < 0) {
-		log_error(LOG_START_FAILED, "Could not read %s: %s.",
-			  config->upload.mime_types, log_errno(r));
+	if (r < 0)
 		return r;
-	}
+	agent->opening = "the services";
 	r = http_new(agent->event, &settings, &agent->http);
 	if (r >= 0)
 		r = token_new(agent->event, agent->http, config, &agent->token);
@@ -243,6 +242,7 @@ static int open_spools(struct agent *agent)
 	struct spools_plan *plan;
 	int r;
 
+	agent->opening = "inotify";
 	r = spools_new(agent->event, agent->ledger, agent->failures, agent->report,
 		       agent->mode == AGENT_DRAIN, &agent->spools);
 	if (r >= 0)
@@ -250,6 +250,7 @@ static int open_spools(struct agent *agent)
 	if (r < 0)
 		return r;
 	spools_apply(agent->spools, plan, agent->uploader);
+	agent->opening = "the ledger";
 	return spools_restore(agent->spools);
 }
 
@@ -409,13 +410,15 @@ static int start(struct agent *agent)
 	r = open_ledger(agent);
 	if (r < 0)
 		return r;
+	agent->opening = "the event loop";
 	r = open_loop(agent);
 	if (r >= 0)
 		r = open_services(agent);
 	if (r >= 0)
 		r = open_spools(agent);
 	if (r < 0)
-		log_error(LOG_START_FAILED, "Could not start: %s.", log_errno(r));
+		log_error(LOG_START_FAILED, "Could not start: %s: %s.", agent->opening,
+			  log_errno(r));
 	return r;
 }
 
@@ -501,8 +504,11 @@ int agent_run(struct config *config, const char *file, enum agent_mode mode)
 		report_now(agent.report);
 		r = sd_event_loop(agent.event);
 		if (r < 0)
-			log_error(LOG_LOOP_BROKE, "The event loop broke down: %s.",
-				  log_errno(r));
+			log_error(
+				LOG_LOOP_BROKE,
+				"The event loop broke down: %s. Ending; a new start goes "
+				"on where this one stood.",
+				log_errno(r));
 		else
 			report_stopped(agent.report);
 		if (!log_stopped(&agent))

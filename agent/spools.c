@@ -106,10 +106,7 @@ int spools_restore(struct spools *spools)
 {
 	int r = each_unfinished(spools, on_row);
 
-	if (r < 0)
-		log_error(LOG_START_FAILED, "Could not read what was unfinished: %s.",
-			  log_errno(r));
-	else if (spools->orphan_count > 0)
+	if (r >= 0 && spools->orphan_count > 0)
 		log_notice(
 			LOG_UNFINISHED_AWAY,
 			"Files that were on their way, and lie in no spool that is there now: "
@@ -389,8 +386,6 @@ int spools_new(sd_event *event, struct ledger *ledger, struct failures *failures
 	if (!once)
 		r = watch_new(event, &ops, spools, &spools->watch);
 	if (r < 0) {
-		log_error(LOG_START_FAILED, "Could not set up inotify: %s.",
-			  log_errno(r));
 		free(spools);
 		return r;
 	}

@@ -308,22 +308,35 @@ static usec_t busy_until(struct file *file, usec_t at)
 	return usec_add(now, MIN(delay, BUSY_DELAY_MAX));
 }
 
+static void tell_passed_over(const struct file *file)
+{
+	_cleanup_free_ char *path = transfer_path(file->transfer);
+	const struct config_spool *spool = transfer_spool(file->transfer);
+	const struct log_fields fields = { .file = path,
+					   .spool = spool ? spool->name : NULL,
+					   .stage = "spool" };
+
+	log_event(
+		LOG_WARNING, LOG_PASSED_OVER, &fields,
+		"Passed over %s: it is still being written. It stays, to be uploaded once "
+		"its writer has closed it.",
+		path ? path : file->name);
+}
+
 static void on_later(struct uploader *u, struct file *file)
 {
 	usec_t at = busy_until(file, file->transfer->again_at);
 
+	if (u->once && file->busy > 1) {
+		tell_passed_over(file);
+		u->stats.skipped++;
+		uploader_forget(u, file);
+		return;
+	}
 	/* What has a row in the ledger must keep its number, or the row would stay. */
 	if (!file->transfer->id && file->transfer->serial == 0) {
 		transfer_free(file->transfer);
 		file->transfer = NULL;
-	}
-	if (u->once && file->busy > 1) {
-		log_warning(LOG_PASSED_OVER,
-			    "Passed over %s/%s: it is still being written.",
-			    spool_directory_path(file->directory), file->name);
-		u->stats.skipped++;
-		uploader_forget(u, file);
-		return;
 	}
 	wait_in_mind(u, file, ITEM_SETTLING, at);
 }
