@@ -246,6 +246,8 @@ void health_failed(struct health *health, unsigned index, health_probes *probes,
 	snprintf(service->why, HEALTH_WHY_MAX, "%s", failure->why);
 	if (breaker_failed(&service->breaker, probe, now, failure->retry_after,
 			   random_draw()) == BREAKER_OPENED) {
+		if (failure->where)
+			snprintf(service->name, HEALTH_NAME_MAX, "%s", failure->where);
 		service->since = clock_realtime();
 		say_gone(service, part_of(index), failure, now);
 	} else {

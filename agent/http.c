@@ -246,7 +246,7 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd >= 0)
 		return fd;
-	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+	if (errno_is_shortage(-errno))
 		starve(request, -errno);
 	return CURL_SOCKET_BAD;
 }

@@ -96,6 +96,13 @@ static inline bool endswith(const char *s, const char *suffix)
 	return length >= tail && memcmp(s + length - tail, suffix, tail) == 0;
 }
 
+/* Whether a negative errno tells of a lack of memory or descriptors here. */
+static inline bool errno_is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM ||
+	       error == -ENOBUFS;
+}
+
 /* Replaces the string that *@slot owns by a copy of @value (NULL: none).
  * 0 or -ENOMEM, and then *@slot is as it was. */
 static inline int replace_string(char **slot, const char *value)

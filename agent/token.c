@@ -34,6 +34,7 @@ struct token {
 	sd_event_source
 		*tell_source; /* tells the waiters from the loop, never from get */
 	char *failure;	      /* to tell them; NULL: none */
+	int shortage;	      /* why it failed, a negative errno; 0: no shortage */
 	struct tally *tally;  /* may be NULL */
 	http_done_fn looker;  /* of token_look(), or NULL */
 	void *looker_data;
@@ -91,7 +92,9 @@ static int on_tell(sd_event_source *source, void *userdata)
 	struct token *token = userdata;
 	_cleanup_free_ char *why = take_ptr(token->failure);
 	const struct token_failure failure = {
-		.answer = { .transport = TRANSPORT_LOCAL,
+		.answer = { .transport = token->shortage < 0 ? TRANSPORT_LOCAL
+							     : TRANSPORT_SOURCE,
+			    .error = token->shortage,
 			    .body = "",
 			    .problem = "",
 			    .retry_after = usec_sub(token->not_before,
@@ -104,9 +107,11 @@ static int on_tell(sd_event_source *source, void *userdata)
 	return 0;
 }
 
-static void fail_later(struct token *token, const char *what, const char *which,
-		       const char *why)
+/* @error is a negative errno, or 0 where @why is none's. */
+static void fail_later(struct token *token, int error, const char *what,
+		       const char *which, const char *why)
 {
+	token->shortage = errno_is_shortage(error) ? error : 0;
 	free(token->failure);
 	if (asprintf(&token->failure, "%s%s: %s", what, which, why) < 0)
 		token->failure = strdup("out of memory");
@@ -156,14 +161,17 @@ static int read_file(struct token *token, const char **ret_why)
 static void renew_from_file(struct token *token)
 {
 	const char *why = NULL;
+	int r;
 
 	if (token->current.access_token && file_is_as_read(token))
 		return;
-	if (read_file(token, &why) == 0)
+	r = read_file(token, &why);
+	if (r == 0)
 		return;
 	/* The old one goes on to serve while the new one is being written. */
 	if (!token->current.access_token)
-		fail_later(token, "the token file ", token->config->auth.token_file, why);
+		fail_later(token, r, "the token file ", token->config->auth.token_file,
+			   why);
 }
 
 /* ---- from a token server ---- */
@@ -185,20 +193,23 @@ static void on_answer(void *userdata, const struct http_answer *answer)
 	struct token_failure failure = { .answer = *answer, .why = answer->problem };
 	const char *reason = NULL;
 	usec_t now = clock_monotonic();
+	int r;
 
 	token->request = NULL;
 	if (token->looker)
 		token->looker(token->looker_data, answer);
 	if (answer->transport == TRANSPORT_ANSWERED && answer->status / 100 == 2) {
-		if (oauth_token_parse(answer->body, answer->length, &fresh, &reason) ==
-		    0) {
+		r = oauth_token_parse(answer->body, answer->length, &fresh, &reason);
+		if (r == 0) {
 			count(token, answer, TRANSPORT_ANSWERED);
 			adopt(token, &fresh);
 			tell(token, NULL);
 			return;
 		}
-		failure.answer.transport = TRANSPORT_BAD_ANSWER;
-		failure.why = reason ? reason : "out of memory";
+		failure.answer.transport = r == -ENOMEM ? TRANSPORT_LOCAL
+							: TRANSPORT_BAD_ANSWER;
+		failure.answer.error = r == -ENOMEM ? r : 0;
+		failure.why = reason ? reason : log_errno(r);
 	} else if (answer->transport == TRANSPORT_ANSWERED) {
 		if (!answer->location)
 			said = oauth_error_format(answer->body, answer->length, secret);
@@ -287,20 +298,20 @@ static void renew_from_server(struct token *token)
 		return;
 	if (clock_monotonic() < token->not_before) {
 		if (!token->current.access_token)
-			fail_later(token, "", token->config->auth.token_url,
+			fail_later(token, 0, "", token->config->auth.token_url,
 				   "it asked to be left alone for a while");
 		return;
 	}
 	r = read_secret(token, &secret, &path);
 	if (r < 0) {
-		fail_later(token, "the client secret ", path ? path : "",
+		fail_later(token, r, "the client secret ", path ? path : "",
 			   why_no_secret(token, r));
 	} else {
 		form = oauth_request_format(token->config->auth.client_id, secret,
 					    token->config->auth.scope);
 		r = form ? send_request(token, form) : -ENOMEM;
 		if (r < 0)
-			fail_later(token, "", token->config->auth.token_url,
+			fail_later(token, r, "", token->config->auth.token_url,
 				   log_errno(r));
 		else
 			token->secret = take_ptr(secret);

@@ -18,8 +18,10 @@
 struct token;
 
 struct token_failure {
-	struct http_answer answer; /* zero and TRANSPORT_LOCAL where nothing was asked */
-	const char *why;	   /* for people */
+	/* Zero where nothing was asked: with TRANSPORT_LOCAL and its error for want of
+	 * memory or descriptors, else with TRANSPORT_SOURCE. */
+	struct http_answer answer;
+	const char *why; /* for people */
 };
 
 struct token_waiter {

@@ -224,6 +224,10 @@ static void on_token(void *userdata, const struct token_failure *failure)
 	transfer_set_error(t, STAGE_TOKEN, failure->why);
 	t->transport = failure->answer.transport;
 	t->status = failure->answer.status;
+	if (transfer_judge(t, failure->answer.transport) == VERDICT_LATER) {
+		transfer_short(t, failure->answer.error);
+		return;
+	}
 	transfer_report_failure(t, HEALTH_AUTH, failure->answer.retry_after);
 	transfer_pause(t);
 }

@@ -68,7 +68,8 @@ static void sidecar_failed(struct transfer *t, int error)
 		return;
 	}
 	if (!is_names_own_fault(error) && !is_directorys_fault(t)) {
-		transfer_disk_failed(t, error, "writing the sidecar");
+		transfer_disk_failed(t, error, "writing the sidecar",
+				     spool_directory_path(t->directory));
 		return;
 	}
 	wait = draw_wait(t, ++t->sidecar_failures);

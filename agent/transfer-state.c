@@ -177,12 +177,6 @@ bool transfer_may_ask(struct transfer *t, unsigned index)
 	return health_enter(t->services->health, index, &t->probes, clock_monotonic());
 }
 
-bool transfer_is_shortage(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -ENOMEM ||
-	       error == -ENOBUFS;
-}
-
 void transfer_short(struct transfer *t, int error)
 {
 	back_to_take(t);
@@ -219,15 +213,17 @@ void transfer_report_works(struct transfer *t, unsigned index)
 		     t->services->waiting(t->services->userdata));
 }
 
-void transfer_disk_failed(struct transfer *t, int error, const char *what)
+void transfer_disk_failed(struct transfer *t, int error, const char *what,
+			  const char *where)
 {
 	_cleanup_free_ char *path = transfer_path(t), *why = NULL;
 	struct health_failure failure = {
 		.why = log_errno(error),
+		.where = where,
 		.waiting = t->services->waiting(t->services->userdata) + 1,
 	};
 
-	if (transfer_is_shortage(error)) {
+	if (errno_is_shortage(error)) {
 		transfer_short(t, error);
 		return;
 	}
@@ -244,7 +240,8 @@ void transfer_record_failed(struct transfer *t, int error, const char *what)
 	if (error == -EUCLEAN || error == -ESTALE)
 		transfer_pause(t);
 	else
-		transfer_disk_failed(t, error, what);
+		transfer_disk_failed(t, error, what,
+				     t->services->config->state.directory);
 }
 
 static struct log_fields held_fields(const struct transfer *t)

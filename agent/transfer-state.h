@@ -187,10 +187,10 @@ void transfer_restart(struct transfer *transfer);
 void transfer_later(struct transfer *transfer, usec_t delay);
 /* Out of memory or descriptors, as @error says. */
 void transfer_short(struct transfer *transfer, int error);
-/* Whether it is for want of memory or descriptors. */
-bool transfer_is_shortage(int error);
-/* Paused until the disk can be written; @what ("recording the upload") was being done. */
-void transfer_disk_failed(struct transfer *transfer, int error, const char *what);
+/* Paused until the disk can be written; @what ("recording the upload") was being done in
+ * the directory @where. */
+void transfer_disk_failed(struct transfer *transfer, int error, const char *what,
+			  const char *where);
 /* The same, where the ledger did not take a record. */
 void transfer_record_failed(struct transfer *transfer, int error, const char *what);
 /* It can't be moved to DoneDirectory: -EXDEV: that is on another filesystem; -ENOTDIR: no

@@ -24,10 +24,10 @@ static void no_directory(struct transfer *t, int error, const char *what)
 {
 	if (will_be_told(error))
 		transfer_idle(t);
-	else if (transfer_is_shortage(error))
+	else if (errno_is_shortage(error))
 		transfer_short(t, error);
 	else
-		transfer_disk_failed(t, error, what);
+		transfer_disk_failed(t, error, what, spool_directory_path(t->directory));
 }
 
 /* What could not get its sidecar in the end is not begun with. False: @t has ended. */
@@ -51,7 +51,7 @@ static void unreadable(struct transfer *t, const struct intake_file *file)
 {
 	int error = file->error;
 
-	if (transfer_is_shortage(error)) {
+	if (errno_is_shortage(error)) {
 		transfer_short(t, error);
 		return;
 	}

@@ -23,6 +23,7 @@ static const struct rule RULES[] = {
 
 	/* A refusal is the account's fault or the server's, never a file's. */
 	{ STAGE_TOKEN, { 2 }, .then = VERDICT_DONE },
+	{ STAGE_TOKEN, .transports = ON(LOCAL), .then = VERDICT_LATER },
 	{ STAGE_TOKEN, .then = VERDICT_PAUSE_AUTH },
 
 	{ STAGE_CREATE, { 2 }, .then = VERDICT_DONE },

@@ -249,13 +249,16 @@ static void ride_out_at_the_spool(struct world *w, size_t way,
 	struct world_options options = { .retry = RETRY,
 					 .spool = ways[way].after,
 					 .no_agent = true };
+	_cleanup_free_ char *named = NULL;
 
 	world_start(w, &options);
 	mount_disk(w->spool);
 	write_files(w);
 	worsen(w);
 	world_launch(w);
-	world_wait_log(w, "The disk can't be written");
+	/* Not that of the state, which has room. */
+	assert_true(asprintf(&named, "The disk can't be written (%s): ", w->spool) > 0);
+	world_wait_log(w, named);
 	assert_none_is_lost(w);
 	mend(w);
 	assert_ended_as(w, ways[way].done);

@@ -323,6 +323,45 @@ static void limit_descriptors(struct world *w, rlim_t soft)
 	assert_int_equal(prlimit(w->pid, RLIMIT_NOFILE, &limit, NULL), 0);
 }
 
+/* The limit with which the agent could open so many @more. */
+static rlim_t room_for_descriptors(struct world *w, unsigned more)
+{
+	rlim_t limit = 0;
+	char path[64];
+
+	for (;; limit++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%lu", (int)w->pid, limit);
+		if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+		    more-- == 0)
+			return limit;
+	}
+}
+
+/* One more at a time, so that it fails at each step up to the token: the file, the
+ * secret, the connection. None of them says that a service is away. */
+static void a_descriptor_that_is_missing_is_no_services_fault(void **state)
+{
+	enum { MORE = 5 };
+	struct world *w = *state;
+
+	world_start(w, NULL);
+	for (unsigned more = 0; more < MORE; more++) {
+		char name[32];
+
+		world_restart(w);
+		limit_descriptors(w, room_for_descriptors(w, more));
+		world_mark_log(w);
+		(void)snprintf(name, sizeof(name), "f%u.txt", more);
+		world_drop(w, name, "hello");
+		world_wait_log(w, "moving -> ");
+		limit_descriptors(w, 1000);
+		world_wait_uploaded(w, name);
+		assert_int_equal(world_count_log(w, "Authorization fails"), 0);
+		assert_cost_nothing(w);
+	}
+	world_stop(w);
+}
+
 static void without_any_descriptor_it_waits_asleep_until_there_are_some(void **state)
 {
 	struct world *w = *state;
@@ -502,6 +541,7 @@ int main(void)
 		scenario(without_an_inotify_instance_it_polls_and_names_the_limit),
 		scenario(with_few_descriptors_it_uploads_fewer_at_once),
 		scenario(it_takes_all_the_descriptors_that_it_may_have),
+		scenario(a_descriptor_that_is_missing_is_no_services_fault),
 		scenario(without_any_descriptor_it_waits_asleep_until_there_are_some),
 		scenario(what_the_journal_gets_are_its_own_fields),
 		scenario(without_a_journal_it_uploads_and_tells_standard_error),

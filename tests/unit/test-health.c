@@ -510,6 +510,29 @@ static void test_other_settings(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 
+/* There are several disks, and one place for them. */
+static void test_a_failure_says_where(void **state)
+{
+	struct health *h = make();
+	struct health_failure failure = FAILURE;
+	health_probes none = 0;
+
+	(void)state;
+	failure.where = "/spool/inbox";
+	health_failed(h, HEALTH_DISK, &none, &failure);
+	assert_non_null(strstr(said.text, "The disk can't be written (/spool/inbox): "));
+	/* It is told of once, and so it is to be called. */
+	failure.where = "/var/lib/asset-agent";
+	health_failed(h, HEALTH_DISK, &none, &failure);
+	assert_string_equal(health_away(h)->name, "/spool/inbox");
+	now += 3600 * S;
+	none = health_start(h, NEED_DISK, now);
+	health_works(h, HEALTH_DISK, &none, 0);
+	assert_non_null(strstr(said.text, "can be written again (/spool/inbox)"));
+	health_failed(h, HEALTH_DISK, &none, &failure);
+	assert_non_null(strstr(said.text, "(/var/lib/asset-agent): "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,7 +543,7 @@ int main(void)
 		TEST(test_likely_hosts),    TEST(test_too_many_hosts),
 		TEST(test_long_names),	    TEST(test_request_rate),
 		TEST(test_rate_and_outage), TEST(test_hurry),
-		TEST(test_other_settings),
+		TEST(test_other_settings),  TEST(test_a_failure_says_where),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

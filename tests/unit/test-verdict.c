@@ -141,6 +141,7 @@ static enum verdict without_answer(enum stage stage, enum transport transport)
 		enum verdict verdict;
 	} exceptions[] = {
 		{ STAGE_SPOOL, TRANSPORT_SOURCE, VERDICT_REJECT },
+		{ STAGE_TOKEN, TRANSPORT_LOCAL, VERDICT_LATER },
 		{ STAGE_CREATE, TRANSPORT_SOURCE, VERDICT_AGAIN },
 		{ STAGE_CREATE, TRANSPORT_LOCAL, VERDICT_LATER },
 		{ STAGE_UPLOAD, TRANSPORT_STALL, VERDICT_AGAIN },
@@ -178,7 +179,7 @@ static void test_total(void **state)
 #define V(v) (1U << VERDICT_##v)
 	static const unsigned allowed[STAGES] = {
 		[STAGE_SPOOL] = V(AGAIN) | V(REJECT),
-		[STAGE_TOKEN] = V(DONE) | V(PAUSE_AUTH),
+		[STAGE_TOKEN] = V(DONE) | V(LATER) | V(PAUSE_AUTH),
 		[STAGE_CREATE] = V(DONE) | V(AGAIN) | V(REAUTH) | V(LATER) |
 				 V(PAUSE_API) | V(REJECT),
 		[STAGE_UPLOAD] = V(DONE) | V(AGAIN) | V(RESIGN) | V(LATER) |
