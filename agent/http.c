@@ -1,6 +1,7 @@
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <linux/sockios.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -554,6 +555,16 @@ static bool is_alert(const struct http_request *request)
 	return handshake > 0 && strstr(request->problem, " alert ");
 }
 
+/* Whoever looks up a name needs descriptors, and where there are none, it is the name
+ * that is said not to be found. */
+static void look_for_descriptors(struct http_request *request)
+{
+	_cleanup_close_ int fd = eventfd(0, EFD_CLOEXEC);
+
+	if (fd < 0 && errno_is_shortage(-errno))
+		request->shortage = -errno;
+}
+
 static enum transport judge(const struct http_request *request, CURLcode code,
 			    long status)
 {
@@ -740,6 +751,8 @@ static void finish(struct http_request *request, CURLcode code)
 
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	if (transport_of(code) == TRANSPORT_RESOLVE)
+		look_for_descriptors(request);
 	answer = (struct http_answer){
 		.transport = judge(request, code, status),
 		.status = (int)status,

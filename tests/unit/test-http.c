@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "http.h"
@@ -664,6 +665,9 @@ static void test_longest_answer(void **state)
 	}
 }
 
+#define NO_SUCH_NAME \
+	"http://a-label-that-is-longer-than-the-sixty-three-bytes-that-a-label-may-have/"
+
 static void test_no_connection(void **state)
 {
 	static const struct {
@@ -671,9 +675,7 @@ static void test_no_connection(void **state)
 		enum transport transport;
 	} table[] = {
 		{ "refused", NULL, TRANSPORT_CONNECT },
-		{ "no such name",
-		  "http://a-label-that-is-longer-than-the-sixty-three-bytes-that-a-label-may-have/",
-		  TRANSPORT_RESOLVE },
+		{ "no such name", NO_SUCH_NAME, TRANSPORT_RESOLVE },
 		{ "no URL", "http://[::1", TRANSPORT_REFUSED_URL },
 		{ "empty", "", TRANSPORT_REFUSED_URL },
 		{ "another scheme", "file:///etc/passwd", TRANSPORT_GARBAGE },
@@ -695,6 +697,32 @@ static void test_no_connection(void **state)
 			fail_msg("%s: %d, %s", table[i].name, told.answer.transport,
 				 told.problem);
 	}
+}
+
+/* A name that can't be looked up for want of descriptors may well be there. */
+static void test_no_descriptors(void **state)
+{
+	_cleanup_client_ struct client c = client_make((struct http_settings){});
+	const struct http_call call = call_to(NO_SUCH_NAME);
+	static struct told told;
+	struct rlimit before;
+	int taken[64], count = 0;
+
+	(void)state;
+	assert_int_equal(prlimit(0, RLIMIT_NOFILE, NULL, &before), 0);
+	assert_int_equal(
+		setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 64, before.rlim_max }), 0);
+	while ((taken[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+		count++;
+	ask(&c, &call, &told);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	while (count > 0)
+		(void)close(taken[--count]);
+	assert_int_equal(told.answer.transport, TRANSPORT_LOCAL);
+	assert_int_equal(told.answer.error, -EMFILE);
+	/* With some, it is the name. */
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.transport, TRANSPORT_RESOLVE);
 }
 
 static void test_no_tls(void **state)
@@ -1523,6 +1551,7 @@ int main(void)
 		cmocka_unit_test(test_endless_head),
 		cmocka_unit_test(test_longest_answer),
 		cmocka_unit_test(test_no_connection),
+		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_no_tls),
 		cmocka_unit_test(test_exact_lengths),
 		cmocka_unit_test(test_text),
