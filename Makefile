@@ -66,6 +66,8 @@ override CFLAGS   += -std=gnu17 -pthread $(WARNINGS) $(HARDENING) $(FORTIFY) $(S
 override LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
 LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
+MANUAL_TEST    := tests/manual/test-manual
+KEY_LIST       := $(BUILD)/tests/manual/list-keys
 PRELOAD        := $(BUILD)/tests/preload/allocation.so
 # Prometheus' own judge of what we write for it, whichever build is tested.
 PROMTOOL       ?= $(abspath build/tools/promtool)
@@ -134,6 +136,10 @@ $(MEMORY_TEST): $(BUILD)/tests/memory/test-memory.o $(WORLD_OBJECTS) $(SERVICE_O
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
+$(KEY_LIST): $(BUILD)/tests/manual/list-keys.o $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(PRELOAD): tests/preload/allocation.c Makefile
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
@@ -153,11 +159,12 @@ check: deps-test ## install what the tests need, then run all of them
 	@$(SUBMAKE) check-system BUILD=$(BUILD)/gcc CC=gcc
 
 # All test programs of one build; they speak TAP.
-check-programs: $(PROGRAM) $(SERVICE) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
+check-programs: $(PROGRAM) $(SERVICE) $(KEY_LIST) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
 	@echo "Testing $(BUILD) ($(CC)):"
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_SERVICE=$(abspath $(SERVICE)) \
-		ASSET_PROMTOOL=$(PROMTOOL) CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --exec '' \
-		$(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
+		ASSET_KEYS=$(abspath $(KEY_LIST)) ASSET_PROMTOOL=$(PROMTOOL) \
+		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --exec '' \
+		$(MANUAL_TEST) $(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
 
 # The agent killed at every call, and a thousand times under load: some minutes, once.
 check-crash: $(PROGRAM) $(KILLER) $(CRASH_TESTS)
@@ -244,7 +251,7 @@ DEBIAN_BUILD := gcc make pkg-config libcurl4-openssl-dev libjson-c-dev libsystem
                 libsqlite3-dev
 DEBIAN_TEST  := $(DEBIAN_BUILD) clang libcmocka-dev libmicrohttpd-dev libgnutls28-dev perl \
                 rsync curl jq inotify-tools libclang-rt-dev \
-                systemd systemd-container procps
+                systemd systemd-container procps mandoc groff-base zsh
 
 deps: ## install what the build needs (apt), or name it
 	@tests/install-packages $(DEBIAN_BUILD)
