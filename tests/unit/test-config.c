@@ -1101,11 +1101,11 @@ static void test_sample(void **state)
 	assert_int_equal(config_load("conf/agent.conf", on_fault, w, &config), -EINVAL);
 	assert_string_equal(
 		w->faults,
-		"conf/agent.conf:5: [API] BaseURL= is missing\n"
-		"conf/agent.conf:9: [Auth] TokenURL= and ClientID=, or TokenFile= is "
+		"conf/agent.conf:8: [API] BaseURL= is missing\n"
+		"conf/agent.conf:12: [Auth] TokenURL= and ClientID=, or TokenFile= is "
 		"missing\n"
-		"conf/agent.conf:17: [Spool] ChannelType= is missing\n"
-		"conf/agent.conf:17: [Spool] SenderType= is missing\n");
+		"conf/agent.conf:20: [Spool] ChannelType= is missing\n"
+		"conf/agent.conf:20: [Spool] SenderType= is missing\n");
 }
 
 int main(void)
