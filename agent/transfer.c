@@ -49,6 +49,7 @@ static bool has_place(struct transfer *t, int fd, enum sidecar_kind kind)
 
 static void unreadable(struct transfer *t, const struct intake_file *file)
 {
+	_cleanup_free_ char *why = NULL;
 	int error = file->error;
 
 	if (errno_is_shortage(error)) {
@@ -56,7 +57,9 @@ static void unreadable(struct transfer *t, const struct intake_file *file)
 		return;
 	}
 	t->identity = fs_identity_of(&file->st);
-	transfer_set_error(t, STAGE_SPOOL, log_errno(error));
+	if (asprintf(&why, "the file can't be read: %s", log_errno(error)) < 0)
+		why = NULL;
+	transfer_set_error(t, STAGE_SPOOL, why ? why : log_errno(error));
 	transfer_drop_grant(t);
 	if (verdict_for(&(struct outcome){ .stage = STAGE_SPOOL,
 					   .transport = TRANSPORT_SOURCE }) ==

@@ -396,6 +396,8 @@ static void allow_again(struct world *w, const char *name)
 				world_error_sidecar(w, name);
 
 			assert_string_equal(world_text(sidecar, "stage"), "spool");
+			assert_string_equal(world_text(sidecar, "developerMessage"),
+					    "the file can't be read: Permission denied");
 		}
 		assert_int_equal(service_assets_named(w->service, name), 0);
 		world_remove(w, "forbidden.bin.asset-error.json");
