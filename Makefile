@@ -32,7 +32,7 @@ LAYER_2 := config-value config-url config-key config-set config-check config \
            config-diff mime asset-api oauth content-url sidecar snapshot metrics \
            ledger-db ledger-thread ledger ledger-look x509 view
 LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
-           spool-tree spool http notify terminal writers history
+           spool-tree spool http-state http-pool http-body http-answer http notify terminal writers history
 LAYER_4 := failures spool-news health token transfer-state transfer-finish \
            transfer-send transfer-ask transfer uploader-state uploader \
            uploader-rehome uploader-pulse watchdog survey report spools settings agent-state reload agent

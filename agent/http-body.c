@@ -1,0 +1,251 @@
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include "http-body.h"
+#include "log.h"
+#include "macro.h"
+
+#define UPLOAD_BUFFER_MAX (512L * 1024)
+#define UPLOAD_BUFFER_MIN (16L * 1024) /* curl's own least */
+#define STALL_LOOKS	  8	       /* at how far it is, in a StallTimeout */
+
+/* ---- bytes out and in ---- */
+
+static void arm_share(struct http *http)
+{
+	if (TAILQ_EMPTY(&http->queue))
+		return;
+	(void)sd_event_source_set_time(http->share_source,
+				       throttle_next(&http->throttle, clock_monotonic()));
+	(void)sd_event_source_set_enabled(http->share_source, SD_EVENT_ONESHOT);
+}
+
+/* Behind those that wait already, whatever there is. */
+static void wait_for_share(struct http_request *request)
+{
+	request->held = request->queued = true;
+	TAILQ_INSERT_TAIL(&request->http->queue, request, queue);
+	arm_share(request->http);
+}
+
+void http_body_leave(struct http_request *request)
+{
+	if (!request->queued)
+		return;
+	TAILQ_REMOVE(&request->http->queue, request, queue);
+	request->queued = false;
+}
+
+/* What is there goes to who waits longest. Here and not where curl asks for bytes, which
+ * it does later, and then others may have come. */
+static int on_share(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct http *http = userdata;
+	usec_t now = clock_monotonic();
+	struct http_request *request;
+
+	(void)source;
+	(void)usec;
+	while ((request = TAILQ_FIRST(&http->queue)) &&
+	       throttle_next(&http->throttle, now) <= now) {
+		request->share = throttle_take(&http->throttle, now,
+					       request->size - request->offset);
+		http_body_leave(request);
+		(void)curl_easy_pause(request->easy, CURLPAUSE_CONT);
+	}
+	arm_share(http);
+	return 0;
+}
+
+/* Up to @want bytes that may go now, 0: it has to wait. */
+static uint64_t take_share(struct http_request *request, uint64_t want)
+{
+	struct http *http = request->http;
+
+	if (request->share == 0 && TAILQ_EMPTY(&http->queue))
+		request->share = throttle_take(&http->throttle, clock_monotonic(), want);
+	return MIN(request->share, want);
+}
+
+static size_t on_read(char *buffer, size_t size, size_t count, void *userdata)
+{
+	struct http_request *request = userdata;
+	size_t want = MIN(size * count, request->size - request->offset);
+	ssize_t n;
+
+	if (want == 0)
+		return 0;
+	want = take_share(request, want);
+	if (want == 0) {
+		wait_for_share(request);
+		return CURL_READFUNC_PAUSE;
+	}
+	n = pread(request->file, buffer, want, (off_t)request->offset);
+	if (n <= 0) {
+		/* It ended before its time: what was promised can't be sent any more. */
+		request->source_problem = n < 0 ? log_errno(-errno)
+						: "the file became shorter meanwhile";
+		return CURL_READFUNC_ABORT;
+	}
+	request->offset += (uint64_t)n;
+	request->share -= (uint64_t)n;
+	return (size_t)n;
+}
+
+/* curl starts over where a connection that it used again turns out to be dead. */
+static int on_seek(void *userdata, curl_off_t offset, int origin)
+{
+	struct http_request *request = userdata;
+
+	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > request->size)
+		return CURL_SEEKFUNC_FAIL;
+	request->offset = (uint64_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+static size_t on_write(char *data, size_t size, size_t count, void *userdata)
+{
+	struct http_request *request = userdata;
+	size_t n = size * count;
+	char *answer;
+
+	if (request->length + n > HTTP_ANSWER_MAX) {
+		request->overflow = true;
+		return 0;
+	}
+	answer = realloc(request->answer, request->length + n + 1);
+	if (!answer)
+		return 0;
+	memcpy(answer + request->length, data, n);
+	request->answer = answer;
+	request->length += n;
+	answer[request->length] = '\0';
+	return n;
+}
+
+/* curl limits a line, and the head, but keeps trailers without end. */
+static size_t on_header(char *data, size_t size, size_t count, void *userdata)
+{
+	struct http_request *request = userdata;
+
+	(void)data;
+	request->head += size * count;
+	if (request->head <= HTTP_ANSWER_MAX)
+		return size * count;
+	request->overflow = true;
+	return 0;
+}
+
+/* ---- stalls ---- */
+
+/* Bytes that the other side has taken or given. What still lies in the kernel's queue has
+ * moved nowhere, and that may be megabytes. */
+uint64_t http_body_moved(const struct http_request *request)
+{
+	curl_socket_t socket = CURL_SOCKET_BAD;
+	curl_off_t out = 0, in = 0;
+	int queued = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &out);
+	curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &in);
+	curl_easy_getinfo(request->easy, CURLINFO_ACTIVESOCKET, &socket);
+	if (socket == CURL_SOCKET_BAD || ioctl(socket, SIOCOUTQ, &queued) < 0)
+		queued = 0;
+	return (uint64_t)in + (uint64_t)MAX(out - queued, (curl_off_t)0);
+}
+
+/* A trickle is no progress, or it could hold a slot for hours; the last bytes of a body
+ * are, however few they are. */
+static bool has_progressed(const struct http_request *request, uint64_t moved)
+{
+	uint64_t goal = request->mark + HTTP_PROGRESS_MIN;
+
+	if (request->file >= 0 && request->mark < request->size)
+		goal = MIN(goal, request->size);
+	return moved >= goal;
+}
+
+static int on_stall(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct http_request *request = userdata;
+	uint64_t moved = http_body_moved(request);
+	usec_t now = clock_monotonic();
+
+	(void)usec;
+	if (request->held || has_progressed(request, moved)) {
+		request->held = request->queued;
+		request->mark = moved;
+		request->mark_at = now;
+	}
+	if (usec_sub(now, request->mark_at) < request->stall_timeout) {
+		(void)sd_event_source_set_time(
+			source, usec_add(now, request->stall_timeout / STALL_LOOKS));
+		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+		return 0;
+	}
+	request->stalled = true;
+	request->http->finish(request, CURLE_OPERATION_TIMEDOUT);
+	return 0;
+}
+
+/* ---- setting up ---- */
+
+void http_body_send_file(struct http_request *request, const struct http_call *call)
+{
+	CURL *easy = request->easy;
+	long buffer = (long)MIN(call->file_size, (uint64_t)UPLOAD_BUFFER_MAX);
+
+	request->file = call->file;
+	request->size = call->file_size;
+	curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+	curl_easy_setopt(easy, CURLOPT_READDATA, request);
+	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+	curl_easy_setopt(easy, CURLOPT_SEEKDATA, request);
+	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, MAX(buffer, UPLOAD_BUFFER_MIN));
+	if (streq(call->method, "POST")) {
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)call->file_size);
+	} else {
+		curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
+				 (curl_off_t)call->file_size);
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
+	}
+}
+
+void http_body_receive(struct http_request *request)
+{
+	CURL *easy = request->easy;
+
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
+}
+
+int http_body_watch(struct http_request *request, const struct http_call *call)
+{
+	struct http *http = request->http;
+
+	if (call->stall_timeout == USEC_INFINITY)
+		return 0;
+	request->stall_timeout = call->stall_timeout;
+	request->mark_at = request->started;
+	return sd_event_add_time(http->event, &request->stall_source, CLOCK_MONO,
+				 usec_add(request->started,
+					  call->stall_timeout / STALL_LOOKS),
+				 USEC_PER_MSEC, on_stall, request);
+}
+
+int http_body_init(struct http *http)
+{
+	TAILQ_INIT(&http->queue);
+	return sd_event_add_time(http->event, &http->share_source, CLOCK_MONO,
+				 USEC_INFINITY, USEC_PER_MSEC, on_share, http);
+}
+
+void http_body_done(struct http *http)
+{
+	sd_event_source_disable_unref(http->share_source);
+}

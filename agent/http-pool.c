@@ -1,0 +1,197 @@
+#include "http-pool.h"
+#include "macro.h"
+
+#define SOCKETS_MAX 4096
+
+/* ---- curl on sd-event ---- */
+
+void http_pool_starve(struct http_request *request, int error)
+{
+	request->shortage = error;
+	request->http->starved = true;
+}
+
+static struct http_request *find_starved(struct http *http)
+{
+	struct http_request *request;
+
+	if (!http->starved)
+		return NULL;
+
+	LIST_FOREACH (request, &http->requests, link)
+		if (request->shortage)
+			return request;
+	http->starved = false;
+	return NULL;
+}
+
+/* Tells what has ended. Callbacks may start and cancel requests, so each one is taken out
+ * of curl before it is told of. */
+static void collect(struct pool *pool)
+{
+	struct http_request *starved;
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(pool->multi, &left))) {
+		struct http_request *request = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
+				  (char **)&request);
+		pool->http->finish(request, message->data.result);
+	}
+	while ((starved = find_starved(pool->http)))
+		pool->http->finish(starved, CURLE_OUT_OF_MEMORY);
+}
+
+/* Lets curl go on. Where it has no memory for that, it does not say whose request it has
+ * lost sight of, and would wait for ever: all that are under way end. Nor does it keep
+ * its sockets' tables whole (7.88.1 divides by zero in the next one), so it begins
+ * anew. */
+static void act(struct pool *pool, curl_socket_t fd, int action)
+{
+	struct http_request *request;
+	int running;
+
+	pool->broken = curl_multi_socket_action(pool->multi, fd, action, &running) !=
+		       CURLM_OK;
+	if (pool->broken)
+		LIST_FOREACH (request, &pool->http->requests, link)
+			if (request->pool == pool)
+				http_pool_starve(request, -ENOMEM);
+	collect(pool);
+	if (!pool->broken)
+		return;
+	(void)curl_multi_cleanup(take_ptr(pool->multi));
+	(void)http_pool_open(pool); /* else the next start tries */
+}
+
+static int on_socket_ready(sd_event_source *source, int fd, uint32_t revents,
+			   void *userdata)
+{
+	struct pool *pool = userdata;
+	int action = 0;
+
+	(void)source;
+	if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		action |= CURL_CSELECT_IN;
+	if (revents & EPOLLOUT)
+		action |= CURL_CSELECT_OUT;
+	if (revents & EPOLLERR)
+		action |= CURL_CSELECT_ERR;
+	act(pool, fd, action);
+	return 0;
+}
+
+/* Never fails, as curl would be of no more use then: a request whose socket can't be
+ * watched is ended by collect(). */
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
+		     void *socketp)
+{
+	static const uint32_t events[] = {
+		[CURL_POLL_NONE] = 0,
+		[CURL_POLL_IN] = EPOLLIN,
+		[CURL_POLL_OUT] = EPOLLOUT,
+		[CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
+	};
+	struct pool *pool = userdata;
+	sd_event_source *source = socketp;
+	struct http_request *request = NULL;
+	int r;
+
+	if (what == CURL_POLL_REMOVE) {
+		sd_event_source_disable_unref(source);
+		(void)curl_multi_assign(pool->multi, fd, NULL);
+		return 0;
+	}
+	if (source) {
+		r = sd_event_source_set_io_events(source, events[what]);
+	} else {
+		r = sd_event_add_io(pool->http->event, &source, fd, events[what],
+				    on_socket_ready, pool);
+		if (r >= 0)
+			(void)curl_multi_assign(pool->multi, fd, source);
+	}
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&request);
+	if (r < 0 && request)
+		http_pool_starve(request, r);
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct pool *pool = userdata;
+
+	(void)source;
+	(void)usec;
+	act(pool, CURL_SOCKET_TIMEOUT, 0);
+	return 0;
+}
+
+/* A timeout of 0 means now, of -1 none. */
+static int on_timeout_set(CURLM *multi, long ms, void *userdata)
+{
+	struct pool *pool = userdata;
+	usec_t at;
+
+	(void)multi;
+	if (ms < 0)
+		return sd_event_source_set_enabled(pool->timer, SD_EVENT_OFF) < 0 ? -1
+										  : 0;
+	at = ms == 0 ? 0 : usec_add(clock_monotonic(), (usec_t)ms * USEC_PER_MSEC);
+	if (sd_event_source_set_time(pool->timer, at) < 0 ||
+	    sd_event_source_set_enabled(pool->timer, SD_EVENT_ONESHOT) < 0)
+		return -1;
+	return 0;
+}
+
+/* ---- pools ---- */
+
+int http_pool_open(struct pool *pool)
+{
+	size_t connections = MIN(pool->http->settings.connections_max,
+				 (size_t)SOCKETS_MAX);
+
+	pool->multi = curl_multi_init();
+	if (!pool->multi)
+		return -ENOMEM;
+	pool->broken = false;
+	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
+	curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, on_timeout_set);
+	curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
+	curl_multi_setopt(pool->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)connections);
+	return 0;
+}
+
+void http_pool_free(struct pool *pool)
+{
+	LIST_REMOVE(pool, link);
+	/* Closing connections still calls back for their sockets. */
+	if (pool->multi)
+		curl_multi_cleanup(pool->multi);
+	sd_event_source_disable_unref(pool->timer);
+	free(pool);
+}
+
+int http_pool_new(struct http *http, struct pool **ret)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+	int r;
+
+	if (!pool)
+		return -ENOMEM;
+	pool->http = http;
+	r = sd_event_add_time(http->event, &pool->timer, CLOCK_MONO, USEC_INFINITY,
+			      USEC_PER_MSEC, on_timer, pool);
+	if (r < 0) {
+		free(pool);
+		return r;
+	}
+	LIST_INSERT_HEAD(&http->pools, pool, link);
+	*ret = pool;
+	return 0;
+}

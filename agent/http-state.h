@@ -1,0 +1,76 @@
+#pragma once
+
+/*
+ * HTTP-state: what http's own modules share: http (setting up, ends), http-pool (curl on
+ * the event loop), http-body (bytes out and in, bandwidth, stalls) and http-answer (what
+ * came back). Only they include this.
+ */
+
+#include <curl/curl.h>
+#include <sys/queue.h>
+
+#include "http.h"
+#include "throttle.h"
+
+#define HTTP_SPARES_MAX 32 /* handles kept for further requests */
+
+/* The connections of requests that were started with the same settings, and what curl
+ * remembers of TLS for them: sessions, certificates, authorities. */
+struct pool {
+	struct http *http;
+	CURLM *multi; /* NULL: there was no memory for one */
+	sd_event_source *timer;
+	size_t requests; /* that use it */
+	bool broken;	 /* the multi handle is of no more use */
+	LIST_ENTRY(pool) link;
+};
+
+struct http_request {
+	struct http *http;
+	struct pool *pool;
+	CURL *easy;
+	struct curl_slist *headers;
+	http_done_fn done;
+	void *userdata;
+	char *body; /* a copy of a text to send */
+	int file;
+	uint64_t size;	 /* of the body */
+	uint64_t offset; /* of the next byte that curl gets of the file */
+	uint64_t share;	 /* bytes that it may send, of the bandwidth */
+	bool held;	 /* it waited for its share since the last look */
+	bool queued;
+	TAILQ_ENTRY(http_request) queue; /* with `queued`: it waits */
+	const char *source_problem;	 /* NULL: none */
+	int shortage; /* of descriptors or memory: negative errno; 0: none */
+	char *answer;
+	size_t length, head; /* bytes of it that came */
+	bool overflow;
+	bool public_only;
+	bool private_peer; /* an address was not tried, since it is not public */
+	usec_t stall_timeout, started;
+	uint64_t mark;	/* bytes, both ways, when it was seen to move last */
+	usec_t mark_at; /* and when that was */
+	bool stalled;
+	bool clean; /* it went to its end */
+	bool look;
+	sd_event_source *stall_source;
+	char problem[CURL_ERROR_SIZE];
+	LIST_ENTRY(http_request) link;
+};
+
+struct http {
+	sd_event *event;
+	struct http_settings settings; /* its strings are owned */
+	struct pool *pool;	       /* for new requests */
+	LIST_HEAD(, pool) pools;       /* that, and those with old requests */
+	sd_event_source *sweep_source; /* frees pools, never from their callbacks */
+	CURL *spare[HTTP_SPARES_MAX];
+	size_t spares;
+	LIST_HEAD(, http_request) requests;
+	struct throttle throttle;
+	TAILQ_HEAD(, http_request) queue; /* for their shares, the longest wait first */
+	sd_event_source *share_source;	  /* when the next one is there */
+	bool starved;			  /* one of them has a shortage */
+	/* Ends a request that curl, or a stall, brought to its end: http.c's own. */
+	void (*finish)(struct http_request *request, CURLcode code);
+};
