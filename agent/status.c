@@ -23,7 +23,7 @@ DEFINE_CLEANUP(struct config *, config_freep, config_free)
 
 enum presence {
 	RUNS,
-	RUNS_UNSEEN, /* it has the ledger, but there is no status of it */
+	RUNS_UNSEEN, /* it has the ledger, but there is no status of it: starts, stops */
 	STOPPED,
 	LEFT_BEHIND, /* the file is there, its writer is not */
 	NOT_TOLD,    /* the file can't be read */
@@ -193,8 +193,9 @@ static void say(const struct config *config, const struct sight *sight, FILE *ou
 	case RUNS: break;
 	case RUNS_UNSEEN:
 		fprintf(out,
-			"asset-agent is running (process %d), but has not written %s. "
-			"journalctl -u asset-agent tells whether it can.\n",
+			"asset-agent has the ledger open (process %d), but there is no %s: "
+			"it is just starting or stopping, or can't write that. journalctl "
+			"-u asset-agent tells.\n",
 			(int)sight->holder, path);
 		break;
 	case STOPPED:
@@ -317,6 +318,8 @@ static int print_change(void *userdata)
 
 	look(show->config, &sight);
 	show->status = exit_status(&sight);
+	if (sight.presence == RUNS_UNSEEN)
+		return MOVING_MSEC;
 	if (sight.presence != RUNS) {
 		say(show->config, &sight, stderr);
 		return -ESRCH;

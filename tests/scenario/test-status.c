@@ -13,7 +13,9 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <utmp.h>
 
 #include "macro.h"
 #include "snapshot.h"
@@ -378,9 +380,14 @@ static void watching_needs_a_terminal(void **state)
 #define CLEAR	 "\x1B[2J"
 #define SEEN_MAX ((size_t)1 << 20)
 
+#define MARK "\x01the end\x01" /* that we print behind the last of its words */
+
+/* The other end of the terminal stays open here, too: where nobody has it open, what was
+ * not read of it may be lost. */
 struct session {
 	pid_t pid;
-	int master;
+	int pidfd, master, slave;
+	int status; /* -1: it has not ended */
 	char *seen; /* all that was printed */
 	size_t length;
 };
@@ -397,32 +404,50 @@ static void open_session(struct world *w, struct session *s, const char *option)
 				    option,
 				    NULL };
 
-	s->seen = calloc(1, SEEN_MAX);
-	s->length = 0;
-	s->pid = forkpty(&s->master, NULL, NULL, &size);
+	*s = (struct session){ .status = -1, .seen = calloc(1, SEEN_MAX) };
+	assert_int_equal(openpty(&s->master, &s->slave, NULL, NULL, &size), 0);
+	s->pid = fork();
 	assert_true(s->pid >= 0);
-	if (s->pid > 0)
-		return;
-	(void)setenv("TERM", "xterm", 1);
-	(void)unsetenv("NO_COLOR");
-	(void)execv(arguments[0], (char **)arguments);
-	_exit(127);
+	if (s->pid == 0) {
+		(void)close(s->master);
+		(void)login_tty(s->slave);
+		(void)setenv("TERM", "xterm", 1);
+		(void)unsetenv("NO_COLOR");
+		(void)execv(arguments[0], (char **)arguments);
+		_exit(127);
+	}
+	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+	assert_true(s->pidfd >= 0);
 }
 
-/* One more piece of what it prints. False: it has ended. */
+static void take_end(struct session *s)
+{
+	int status;
+
+	assert_int_equal(waitpid(s->pid, &status, 0), s->pid);
+	s->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	assert_int_equal(write(s->slave, MARK, STRLEN(MARK)), STRLEN(MARK));
+}
+
+/* One more piece of what it prints. False: that was all. */
 static bool read_more(struct session *s)
 {
-	struct pollfd p = { .fd = s->master, .events = POLLIN };
-	ssize_t n;
+	struct pollfd fds[] = {
+		{ .fd = s->master, .events = POLLIN },
+		{ .fd = s->status < 0 ? s->pidfd : -1, .events = POLLIN },
+	};
+	ssize_t n = 0;
 
-	if (poll(&p, 1, (int)(world_patience() / USEC_PER_MSEC)) != 1)
+	if (poll(fds, 2, (int)(world_patience() / USEC_PER_MSEC)) < 1)
 		fail_msg("nothing more is printed after:\n%s", s->seen);
 	assert_true(s->length < SEEN_MAX - 1);
-	n = read(s->master, s->seen + s->length, SEEN_MAX - 1 - s->length);
-	if (n <= 0)
-		return false;
+	if (fds[0].revents)
+		n = read(s->master, s->seen + s->length, SEEN_MAX - 1 - s->length);
+	assert_true(n >= 0);
 	s->length += (size_t)n;
-	return true;
+	if (fds[1].revents)
+		take_end(s);
+	return !strstr(s->seen, MARK);
 }
 
 /* Until @text is printed, from @from on. Returns where it was. */
@@ -431,20 +456,21 @@ static size_t wait_seen(struct session *s, size_t from, const char *text)
 	const char *at;
 
 	while (!(at = strstr(s->seen + from, text)))
-		if (!read_more(s))
+		if (!read_more(s) && !strstr(s->seen + from, text))
 			fail_msg("it ended without \"%s\":\n%s", text, s->seen);
 	return (size_t)(at - s->seen);
 }
 
+/* Waits for its end. Returns the exit status. */
 static int close_session(struct session *s)
 {
-	int status;
-
 	while (read_more(s))
 		;
-	assert_int_equal(waitpid(s->pid, &status, 0), s->pid);
+	*strstr(s->seen, MARK) = '\0';
+	(void)close(s->pidfd);
 	(void)close(s->master);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	(void)close(s->slave);
+	return s->status;
 }
 
 /* Frames are drawn over each other, and the terminal is as before in the end. */
