@@ -176,10 +176,12 @@ check-memory: $(PROGRAM) $(MEMORY_TEST) $(PRELOAD)
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_PRELOAD=$(abspath $(PRELOAD)) \
 		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) --exec '' $(MEMORY_TEST)
 
-# The agent as a service of a real systemd, in a throw-away container: needs root.
+# The agent as a service of a real systemd, each test in a throw-away container of its own:
+# needs root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
-check-system: $(PROGRAM) $(SERVICE)
-	@$(AS_ROOT) env BUILD=$(BUILD) $(PROVE) --exec '' tests/system/test-systemd
+SYSTEM_TESTS := $(wildcard tests/system/test-*)
+check-system: $(PROGRAM) $(SERVICE) check-package
+	@$(AS_ROOT) env BUILD=$(BUILD) VERSION=$(VERSION) $(PROVE) -j2 --exec '' $(SYSTEM_TESTS)
 
 # Includes point downward only.
 layers:
