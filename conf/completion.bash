@@ -11,7 +11,7 @@ _asset_agent_configuration()
 # The word after --config is neither; bash splits --config=FILE into three words.
 _asset_agent_command()
 {
-	local command= count=0 i
+	local command='' count=0 i
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
