@@ -70,16 +70,16 @@ static int write_file(const struct report_file *file, const char *text)
 	return fs_write_atomic(directory, name, text, strlen(text), &how);
 }
 
-/* Told once, whichever way it goes. */
-static void put_file(struct report_file *file, const char *text)
+/* Told once, whichever way it goes; @quiet: hardly at all. */
+static void put_file(struct report_file *file, const char *text, bool quiet)
 {
 	int r = text ? write_file(file, text) : -ENOMEM;
 
 	if (r < 0 && !file->failed)
-		log_warning(LOG_REPORT_FAILED,
-			    "The %s %s can't be written: %s. Uploads go on; it is tried "
-			    "again with the next change.",
-			    file->what, file->path, log_errno(r));
+		log_event(quiet ? LOG_DEBUG : LOG_WARNING, LOG_REPORT_FAILED, NULL,
+			  "The %s %s can't be written: %s. Uploads go on; it is tried "
+			  "again with the next change.",
+			  file->what, file->path, log_errno(r));
 	else if (r == 0 && file->failed)
 		log_notice(LOG_REPORT_BACK, "The %s %s can be written again.", file->what,
 			   file->path);
@@ -139,11 +139,12 @@ static void write_files(struct report *report, const struct survey *survey, bool
 
 	if (report->status.path && up) {
 		status = taken ? snapshot_format(&snapshot) : NULL;
-		put_file(&report->status, status);
+		/* One who drains sees what it does, and has no service's directory. */
+		put_file(&report->status, status, survey->state == SNAPSHOT_DRAINING);
 	}
 	if (report->metrics.path) {
 		metrics = taken ? metrics_format(&snapshot, report->tally, up) : NULL;
-		put_file(&report->metrics, metrics);
+		put_file(&report->metrics, metrics, false);
 	}
 }
 

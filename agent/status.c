@@ -143,13 +143,20 @@ static void say_ledger(const struct config *config, FILE *out)
 			counts[LEDGER_WAITING]);
 }
 
-/* Whose members may read @path. */
+/* Whose members may read @path, or get to it, where that is what keeps us out. NULL: no
+ * group's, or it can't be told. */
 static const char *group_of(const char *path)
 {
+	_cleanup_free_ char *directory = strdup(path);
 	const struct group *group;
 	struct stat st;
 
-	if (stat(path, &st) < 0 || !(st.st_mode & S_IRGRP))
+	if (!directory)
+		return NULL;
+	*strrchr(directory, '/') = '\0';
+	if (stat(path, &st) < 0 && stat(directory, &st) < 0)
+		return NULL;
+	if (!(st.st_mode & S_IRGRP))
 		return NULL;
 	group = getgrgid(st.st_gid);
 	return group ? group->gr_name : NULL;

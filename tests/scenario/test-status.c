@@ -153,6 +153,23 @@ static void a_file_that_cannot_be_written_is_told_once(void **state)
 	world_stop(w);
 }
 
+/* Who drains by hand has no service's directory, and needs no status file. */
+static void a_drain_without_a_place_for_the_file_says_nothing_of_it(void **state)
+{
+	static const struct world_options options = {
+		.report = "StatusFile=@ROOT@/nowhere/status.json\nLogLevel=info\n",
+		.no_agent = true,
+	};
+	struct world *w = *state;
+
+	world_start(w, &options);
+	world_drop(w, "one.txt", "1");
+	assert_int_equal(world_run(w, "drain", NULL), 0);
+	world_assert_uploaded(w, "one.txt");
+	assert_int_equal(world_count_log(w, "can't be written"), 0);
+	world_stop(w);
+}
+
 /* ---- the screen ---- */
 
 static void the_screen_shows_services_spools_and_transfers(void **state)
@@ -344,21 +361,36 @@ static void a_file_that_is_no_status_is_refused(void **state)
 	world_stop(w);
 }
 
-static void who_may_not_read_it_is_told_what_to_do(void **state)
+static void assert_told_to_join(struct world *w)
 {
-	static const struct world_options options = { .no_agent = true,
-						      .powerless = true };
-	struct world *w = *state;
-	_cleanup_free_ char *path = NULL;
-
-	world_start(w, &options);
-	path = world_beside(w, "status.json");
-	world_write(w, path, "{}");
-	world_chmod(w, path, 0040);
+	world_mark_log(w);
 	assert_int_equal(world_run(w, "status", NULL), 1);
 	world_wait_log(w, "You may not read ");
 	world_wait_log(w, "Use sudo, or join the group ");
-	world_chmod(w, path, 0600);
+}
+
+static void who_may_not_read_it_is_told_what_to_do(void **state)
+{
+	static const struct world_options options = {
+		.report = "StatusFile=@ROOT@/run/status.json\n",
+		.no_agent = true,
+		.powerless = true,
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *directory = NULL, *path = NULL;
+
+	world_start(w, &options);
+	directory = world_beside(w, "run");
+	path = world_beside(w, "run/status.json");
+	assert_int_equal(mkdir(directory, 0750), 0);
+	world_write(w, path, "{}");
+	world_chmod(w, path, 0040);
+	assert_told_to_join(w);
+	/* systemd keeps others out of its directory. */
+	world_chmod(w, path, 0640);
+	world_chmod(w, directory, 0050);
+	assert_told_to_join(w);
+	world_chmod(w, directory, 0700);
 	world_stop(w);
 }
 
@@ -579,6 +611,7 @@ int main(void)
 		scenario(the_file_tells_all_that_was_promised),
 		scenario(a_clean_stop_takes_the_file_away),
 		scenario(a_file_that_cannot_be_written_is_told_once),
+		scenario(a_drain_without_a_place_for_the_file_says_nothing_of_it),
 		scenario(the_screen_shows_services_spools_and_transfers),
 		scenario(a_retry_is_listed_with_its_reason),
 		scenario(a_service_that_is_away_is_shown_with_the_reason),
