@@ -30,6 +30,7 @@ static const char *const names[INVARIANTS] = {
 	[BREAKER_CLOSES_AGAIN] = "what is back is noticed in time",
 	[NO_FILE_IS_FORGOTTEN] = "nobody sleeps while a file is due",
 	[ALL_IS_DONE_IN_TIME] = "once all is well, all is done in time",
+	[NOTHING_IS_STUCK] = "who has work to do does not stand still",
 	[LOOP_DOES_NOT_SPIN] = "the loop does not spin",
 	[IDLE_MEANS_ASLEEP] = "who has nothing to do sleeps",
 	[NOTHING_LEAKS] = "nothing is left behind by an agent that ends",
@@ -38,12 +39,15 @@ static const char *const names[INVARIANTS] = {
 struct watched { /* a service, as its breaker has it */
 	bool open;
 	uint64_t opened_after; /* the last request before it opened */
+	/* The last one before it was given other settings: those until then say nothing
+	 * of it any more. */
+	uint64_t renewed_after;
 	usec_t next_probe, not_before;
 	unsigned probes;
 	/* An outage. */
 	bool away;
 	usec_t since;
-	unsigned requests;
+	unsigned requests, hurried;
 };
 
 static struct {
@@ -153,7 +157,7 @@ void check_error_sidecar(const char *name, const char *text)
 
 void check_source_disposed(const char *name, const struct fs_identity *identity)
 {
-	if (sim.spool.after_upload == AFTER_KEEP || !sim_ledger_has_upload(identity))
+	if (!sim_config_disposes() || !sim_ledger_has_upload(identity))
 		check_broken(ORDER_OF_DISPOSAL, "%s", name);
 }
 
@@ -184,6 +188,8 @@ void __wrap_log_event(int level, enum log_kind kind, const struct log_fields *fi
 		va_end(args);
 		sim_trace("%sagent says: %s", sim.dead ? "(dead) " : "", text);
 	}
+	if (kind == LOG_STUCK)
+		check_broken(NOTHING_IS_STUCK, "as the agent says");
 	if (!name || sim.dead)
 		return;
 	name++;
@@ -266,6 +272,24 @@ enum breaker_change __wrap_breaker_failed(struct breaker *b, bool probe, usec_t 
 	return change;
 }
 
+void __real_breaker_hurry(struct breaker *b, usec_t now, bool renewed);
+void __wrap_breaker_hurry(struct breaker *b, usec_t now, bool renewed);
+void __wrap_breaker_hurry(struct breaker *b, usec_t now, bool renewed)
+{
+	struct watched *w = watched_of(b);
+
+	__real_breaker_hurry(b, now, renewed);
+	if (!w)
+		return;
+	w->next_probe = sim.now + usec_sub(b->next_probe, now);
+	w->hurried++;
+	if (!renewed)
+		return;
+	w->renewed_after = w->opened_after = check.last_request;
+	w->probes = 0;
+	w->not_before = 0;
+}
+
 enum breaker_change __real_breaker_succeeded(struct breaker *b, bool probe);
 enum breaker_change __wrap_breaker_succeeded(struct breaker *b, bool probe);
 enum breaker_change __wrap_breaker_succeeded(struct breaker *b, bool probe)
@@ -309,6 +333,14 @@ bool __wrap_breaker_start(struct breaker *b)
 	return __real_breaker_start(b);
 }
 
+static bool is_breakers(const struct backoff *b)
+{
+	for (unsigned i = 0; i < check.health->used; i++)
+		if (b == &check.health->services[i].breaker.backoff)
+			return true;
+	return false;
+}
+
 usec_t __real_backoff_delay(const struct backoff *b, unsigned failures, uint64_t draw);
 usec_t __wrap_backoff_delay(const struct backoff *b, unsigned failures, uint64_t draw);
 usec_t __wrap_backoff_delay(const struct backoff *b, unsigned failures, uint64_t draw)
@@ -318,6 +350,10 @@ usec_t __wrap_backoff_delay(const struct backoff *b, unsigned failures, uint64_t
 	    watched_of(container_of(b, struct breaker, backoff))) {
 		sim.sabotaged++;
 		return 0;
+	}
+	if (sim.sabotage == SABOTAGE_SLOTH && !is_breakers(b)) {
+		sim.sabotaged++;
+		return 30 * USEC_PER_DAY;
 	}
 	return __real_backoff_delay(b, failures, draw);
 }
@@ -400,7 +436,7 @@ static void check_breaker(const struct sim_request *r, struct watched *w)
 static void check_outage(const struct sim_request *r, struct watched *w)
 {
 	usec_t lasted = sim.now - w->since;
-	uint64_t bound = check.slots + OUTAGE_REQUESTS +
+	uint64_t bound = check.slots * (w->hurried + 1) + OUTAGE_REQUESTS +
 			 OUTAGE_PER_DELAY * lasted / sim.config.retry.max_delay;
 
 	if (w->away && ++w->requests > bound)
@@ -463,7 +499,7 @@ void check_answered(const struct sim_request *r)
 
 	check_gone(r);
 	/* What is said to a probe that is under way counts more. */
-	if (r->retry_after > 0 && w->probes == 0)
+	if (r->retry_after > 0 && w->probes == 0 && r->number > w->renewed_after)
 		w->not_before = MAX(w->not_before, sim.now + r->retry_after);
 }
 
@@ -488,8 +524,8 @@ void check_idle(void)
 {
 	const char *name;
 
-	if (sim_wakes_at() != USEC_INFINITY || sim_services_are_busy() ||
-	    sim_watch_pending() > 0 || sim_ledger_is_busy())
+	if (sim_wakes_at() != USEC_INFINITY || !sim_config_has_spool() ||
+	    sim_services_are_busy() || sim_watch_pending() > 0 || sim_ledger_is_busy())
 		return;
 	name = sim_due_file("");
 	if (name)

@@ -294,6 +294,9 @@ void __wrap_watch_free(struct watch *w)
 int __wrap_watch_add(struct watch *w, int fd, void *owner);
 int __wrap_watch_add(struct watch *w, int fd, void *owner)
 {
+	for (int i = 0; i < WATCHES; i++)
+		if (w->nodes[i].inode == disk.fds[fd - FD_BASE].inode)
+			return -EEXIST;
 	for (int i = 0; i < WATCHES; i++) {
 		if (w->nodes[i].inode)
 			continue;
@@ -1027,6 +1030,7 @@ void sim_disk_begin(void)
 	make_directory("/etc");
 	make_directory("/run");
 	make_directory(SIM_SPOOL);
+	make_directory(SIM_OTHER);
 }
 
 void sim_disk_end(void)

@@ -182,7 +182,8 @@ struct sd_event_source {
 	int enabled;
 	int64_t priority;
 	usec_t at;
-	bool pending; /* SOURCE_SIGNAL */
+	int number;   /* SOURCE_SIGNAL */
+	bool pending; /* the same */
 	unsigned references;
 	union {
 		sd_event_handler_t plain;
@@ -305,9 +306,14 @@ int __wrap_sd_event_add_signal(sd_event *event, sd_event_source **ret, int numbe
 int __wrap_sd_event_add_signal(sd_event *event, sd_event_source **ret, int number,
 			       sd_event_signal_handler_t callback, void *userdata)
 {
+	struct sd_event_source *source;
+
 	(void)ret;
-	if (number == SIGTERM)
-		add(event, SOURCE_SIGNAL, userdata)->call.signal = callback;
+	if (number != SIGTERM && number != SIGHUP)
+		return 0;
+	source = add(event, SOURCE_SIGNAL, userdata);
+	source->call.signal = callback;
+	source->number = number;
 	return 0;
 }
 
@@ -440,7 +446,7 @@ usec_t sim_wakes_at(void)
 
 static void call(struct sd_event_source *source)
 {
-	struct signalfd_siginfo info = { .ssi_signo = SIGTERM };
+	struct signalfd_siginfo info = { .ssi_signo = (uint32_t)source->number };
 
 	switch (source->kind) {
 	case SOURCE_DEFER:
@@ -575,15 +581,25 @@ int __wrap_sd_event_loop(sd_event *event)
 
 /* ---- from the world ---- */
 
-void sim_terminate(void)
+static void send_signal(int number)
 {
 	struct sd_event_source *source;
 
 	if (!loop)
 		return;
 	LIST_FOREACH (source, &loop->all, all)
-		if (source->kind == SOURCE_SIGNAL)
+		if (source->kind == SOURCE_SIGNAL && source->number == number)
 			source->pending = true;
+}
+
+void sim_terminate(void)
+{
+	send_signal(SIGTERM);
+}
+
+void sim_hang_up(void)
+{
+	send_signal(SIGHUP);
 }
 
 void sim_ledger_ready(bool ready)

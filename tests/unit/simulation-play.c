@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <limits.h>
 
 #include "agent.h"
 #include "mime.h"
@@ -402,6 +401,7 @@ static void on_well(void *userdata)
 	sim_trace("ALL IS WELL from now on");
 	play.well = true;
 	set_disk(0, 0);
+	sim_config_restore();
 	for (unsigned i = 0; i < SIM_SERVICES; i++) {
 		if (sim_services.each[i].dead)
 			continue;
@@ -455,7 +455,6 @@ static void set_config(void)
 		.state = { .directory = (char *)"/state" },
 		.spools = &sim.spool,
 		.spool_count = 1,
-		.references = UINT_MAX / 2, /* never freed */
 	};
 }
 
@@ -488,6 +487,25 @@ static void draw_config(void)
 		sim.spool.poll_interval = MAX(sim.spool.poll_interval, play.span / 500);
 	}
 	sim.spool.after_upload = (enum after_upload)sim_between(AFTER_KEEP, AFTER_MOVE);
+}
+
+static void on_reload(void *userdata)
+{
+	(void)userdata;
+	if (play.well)
+		return;
+	/* Some administrators are in a hurry. */
+	do
+		sim_config_change();
+	while (sim_chance(200));
+}
+
+static void draw_reloads(void)
+{
+	size_t count = sim_chance(600) ? sim_between(1, 12) : 0;
+
+	for (size_t i = 0; i < count; i++)
+		(void)sim_after(sim_between(0, play.span - 1), on_reload, NULL);
 }
 
 static void draw_services(void)
@@ -556,6 +574,7 @@ static void begin(uint64_t seed, enum sabotage sabotage)
 
 static void end(void)
 {
+	sim_config_end();
 	sim_end();
 	sim_services_end();
 	sim_ledger_end();
@@ -587,7 +606,7 @@ static void live(void)
 {
 	while (!sim.over) {
 		sim_trace("the agent starts");
-		(void)agent_run(&sim.config, NULL, AGENT_RUN);
+		(void)agent_run(sim_config_load(), NULL, AGENT_RUN);
 		check_life_ends();
 		if (play.done)
 			return;
@@ -603,10 +622,12 @@ bool sim_play(uint64_t seed, enum sabotage sabotage)
 	draw_services();
 	help(sabotage);
 	check_begin();
+	sim_config_begin();
 	draw_files();
 	draw_outages();
 	draw_dead_host();
 	draw_crashes();
+	draw_reloads();
 	if (sim_chance(300))
 		(void)sim_after(sim_between(0, play.span - 1), on_revocation, NULL);
 	if (sim_chance(300))
@@ -677,6 +698,7 @@ static void begin_single(uint64_t seed)
 	/* 50 ms an answer, whichever way. */
 	sim_services.latency = 50 * USEC_PER_MSEC;
 	check_begin();
+	sim_config_begin();
 }
 
 static struct sim_outage_report end_single(void)

@@ -14,6 +14,7 @@
  *	simulation-ledger   rows that survive, acknowledged late
  *	simulation-service  a token server, the API and storage hosts
  *	simulation-check    the invariants
+ *	simulation-config   the configuration files, which change
  *	simulation-play	    what happens in the world of one seed
  */
 
@@ -30,6 +31,7 @@
 
 #define SIM_EPOCH	(UINT64_C(1800000000) * USEC_PER_SEC) /* when a world begins */
 #define SIM_SPOOL	"/spool"
+#define SIM_OTHER	"/other" /* a spool that comes and goes, and is empty */
 #define SIM_DONE	"/done"
 #define SIM_SECRET_FILE "/etc/secret"
 #define SIM_STATUS	"/run/status.json"
@@ -55,6 +57,7 @@ enum invariant {
 	BREAKER_CLOSES_AGAIN,
 	NO_FILE_IS_FORGOTTEN,
 	ALL_IS_DONE_IN_TIME,
+	NOTHING_IS_STUCK,
 	LOOP_DOES_NOT_SPIN,
 	IDLE_MEANS_ASLEEP,
 	NOTHING_LEAKS,
@@ -80,6 +83,7 @@ enum sabotage {
 	SABOTAGE_STUCK_BREAKER,	 /* no success closes a breaker */
 	SABOTAGE_LOST_EVENT,	 /* inotify loses events and does not say so */
 	SABOTAGE_LOST_ANSWER,	 /* a request is never answered, nor times out */
+	SABOTAGE_SLOTH,		 /* a file that failed waits for a month */
 	SABOTAGE_SPIN,		 /* a source can't be switched off */
 	SABOTAGE_INSOMNIA,	 /* a timer comes back and back */
 	SABOTAGE_LEAK,		 /* a descriptor is not closed */
@@ -99,7 +103,7 @@ extern struct sim {
 	struct config config;
 	struct config_spool spool;
 	/* What was seen, for the report. */
-	uint64_t events, turns, files, requests, crashes, outages, sabotaged;
+	uint64_t events, turns, files, requests, crashes, outages, reloads, sabotaged;
 } sim;
 
 typedef void (*sim_fn)(void *userdata);
@@ -121,8 +125,9 @@ usec_t sim_span(usec_t low, usec_t high);
 
 /* Runs @run as a turn of the agent's loop. */
 void sim_turn(sim_fn run, void *userdata);
-/* Sends the agent SIGTERM. */
+/* Sends the agent SIGTERM, SIGHUP. */
 void sim_terminate(void);
+void sim_hang_up(void);
 /* The ledger has something to tell. */
 void sim_ledger_ready(bool ready);
 /* When the agent will do something by itself; USEC_INFINITY: never. */
@@ -136,6 +141,24 @@ void sim_sleep(usec_t duration);
 bool sim_device(void);
 
 void sim_trace(const char *format, ...) _printf_(1, 2);
+
+/* ---- the configuration (simulation-config.c) ---- */
+
+/* The files say what sim.config and sim.spool do, with one spool. */
+void sim_config_begin(void);
+/* Each configuration that an agent had must be freed by now. */
+void sim_config_end(void);
+
+/* The first one of an agent that starts, by what the files say. */
+struct config *sim_config_load(void);
+/* They say something else from now on, and the agent is told to reload. */
+void sim_config_change(void);
+/* They say what they said at first, and the same. */
+void sim_config_restore(void);
+/* Whether SIM_SPOOL is in the configuration, as the agent has it. */
+bool sim_config_has_spool(void);
+/* Whether any of them said to delete or move sources. */
+bool sim_config_disposes(void);
 
 /* ---- the disk (simulation-disk.c) ---- */
 

@@ -13,6 +13,7 @@
 // wrap: ledger_drop ledger_finish ledger_broken ledger_each ledger_find_waiting ledger_counts
 // wrap: http_new http_renew http_free http_start http_cancel http_sent
 // wrap: health_init breaker_failed breaker_succeeded breaker_next breaker_start
+// wrap: breaker_hurry config_load config_free
 // wrap: backoff_delay bucket_next verdict_for disposal_give_up transfer_judge
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +31,7 @@
 /* ---- no seed breaks an invariant ---- */
 
 static struct {
-	uint64_t seeds, events, turns, files, requests, crashes, outages;
+	uint64_t seeds, events, turns, files, requests, crashes, outages, reloads;
 	usec_t time;
 } sum;
 
@@ -44,6 +45,7 @@ static void add_up(void)
 	sum.requests += sim.requests;
 	sum.crashes += sim.crashes;
 	sum.outages += sim.outages;
+	sum.reloads += sim.reloads;
 }
 
 static void report(unsigned broken)
@@ -54,8 +56,9 @@ static void report(unsigned broken)
 		      sum.events, sum.turns);
 	print_message("# files: %" PRIu64 ", requests: %" PRIu64 "\n", sum.files,
 		      sum.requests);
-	print_message("# crashes: %" PRIu64 ", outages: %" PRIu64 "\n", sum.crashes,
-		      sum.outages);
+	print_message("# crashes: %" PRIu64 ", outages: %" PRIu64 ", reloads: %" PRIu64
+		      "\n",
+		      sum.crashes, sum.outages, sum.reloads);
 	print_message("# invariants: %d, broken: %u\n", INVARIANTS, broken);
 }
 
@@ -127,7 +130,8 @@ static const struct {
 	{ SABOTAGE_ENDLESS_RETRY, URL_IS_NOT_RETRIED_FOR_EVER },
 	{ SABOTAGE_STUCK_BREAKER, BREAKER_CLOSES_AGAIN },
 	{ SABOTAGE_LOST_EVENT, NO_FILE_IS_FORGOTTEN },
-	{ SABOTAGE_LOST_ANSWER, ALL_IS_DONE_IN_TIME },
+	{ SABOTAGE_SLOTH, ALL_IS_DONE_IN_TIME },
+	{ SABOTAGE_LOST_ANSWER, NOTHING_IS_STUCK },
 	{ SABOTAGE_SPIN, LOOP_DOES_NOT_SPIN },
 	{ SABOTAGE_INSOMNIA, IDLE_MEANS_ASLEEP },
 	{ SABOTAGE_LEAK, NOTHING_LEAKS },
