@@ -46,6 +46,13 @@ struct intake_rules spool_directory_rules(const struct spool_directory *director
 
 /* ---- what is told of it ---- */
 
+void spool_inherit(struct spool *spool, const struct spool *from)
+{
+	spool->uploaded += from->uploaded;
+	spool->failed += from->failed;
+	spool->warned = from->warned;
+}
+
 void spool_count(struct spool *spool, bool uploaded)
 {
 	if (uploaded)

@@ -92,6 +92,9 @@ struct spool_stats {
 
 struct spool_stats spool_stats(const struct spool *spool);
 
+/* It takes the place of @from, and what was told of that counts for it. */
+void spool_inherit(struct spool *spool, const struct spool *from);
+
 /* A file of it was uploaded, or (@uploaded false) given up. */
 void spool_count(struct spool *spool, bool uploaded);
 

@@ -254,6 +254,16 @@ static bool stays(const struct spools_plan *plan, const struct spool *spool)
 	return false;
 }
 
+/* The new one of the same path counts on. */
+static void bequeath(const struct spools_plan *plan, const struct spool *spool)
+{
+	const char *path = spool_config(spool)->path;
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->is_new[i] && streq(spool_config(plan->list[i])->path, path))
+			spool_inherit(plan->list[i], spool);
+}
+
 /* All of them, before any is opened: two may not watch the same directory. */
 static void close_others(struct spools *spools, const struct spools_plan *plan)
 {
@@ -263,6 +273,7 @@ static void close_others(struct spools *spools, const struct spools_plan *plan)
 		if (stays(plan, spool))
 			continue;
 		uploader_unhome(spools->uploader, spools->config, spool);
+		bequeath(plan, spool);
 		spool_free(spool);
 	}
 	free(spools->list);

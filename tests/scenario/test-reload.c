@@ -289,6 +289,29 @@ static void a_spool_that_gets_another_path_to_its_directory_sends_nothing_twice(
 	world_stop(w);
 }
 
+/* What was told of a spool is not told again, and is still counted, when it changes. */
+static void a_spool_that_changes_knows_what_it_told(void **state)
+{
+	static const struct world_options other = { .spool = "Settle=1ms\n" };
+	_cleanup_free_ char *link = NULL, *status = NULL, *text = NULL;
+	struct world *w = *state;
+
+	world_start(w, NULL);
+	link = in(w->spool, "link.txt");
+	status = in(w->root, "status.json");
+	assert_int_equal(symlink("nowhere", link), 0);
+	world_wait_log(w, "link.txt: it is a symbolic link");
+	world_upload(w, "one.txt");
+	world_reconfigure(w, &other);
+	world_upload(w, "two.txt");
+	world_reload(w);
+	world_reload(w);
+	text = world_read(w, status);
+	assert_non_null(strstr(text, "\"uploaded\":2,\"failed\":0}"));
+	assert_int_equal(world_count_log(w, "link.txt: it is a symbolic link"), 1);
+	world_stop(w);
+}
+
 /* ---- what is under way, and what waits ---- */
 
 static void an_upload_under_way_goes_on_whatever_changes(void **state)
@@ -770,6 +793,7 @@ int main(void)
 		scenario(a_spool_that_cannot_be_opened_is_waited_for_as_at_a_start),
 		scenario(
 			a_spool_that_gets_another_path_to_its_directory_sends_nothing_twice),
+		scenario(a_spool_that_changes_knows_what_it_told),
 		scenario(an_upload_under_way_goes_on_whatever_changes),
 		scenario(a_question_under_way_is_not_asked_twice),
 		scenario(attempts_are_kept),

@@ -58,6 +58,7 @@ static struct {
 	struct watched services[SIM_SERVICES];
 	bool disk_open;
 	uint64_t last_request, attempts;
+	unsigned slow_disks;
 	usec_t stamps[STAMPS];
 	uint64_t asked;
 } check;
@@ -82,6 +83,11 @@ unsigned check_broken_count(void)
 uint64_t check_attempts_seen(void)
 {
 	return check.attempts;
+}
+
+unsigned check_slow_disks_seen(void)
+{
+	return check.slow_disks;
 }
 
 void check_broken(enum invariant which, const char *format, ...)
@@ -190,6 +196,7 @@ void __wrap_log_event(int level, enum log_kind kind, const struct log_fields *fi
 	}
 	if (kind == LOG_STUCK)
 		check_broken(NOTHING_IS_STUCK, "as the agent says");
+	check.slow_disks += kind == LOG_DISK_SLOW && !sim.dead;
 	if (!name || sim.dead)
 		return;
 	name++;

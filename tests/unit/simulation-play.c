@@ -646,6 +646,7 @@ bool sim_play(uint64_t seed, enum sabotage sabotage)
 static struct {
 	struct sim_outage_report report;
 	uint64_t requests_before;
+	unsigned slow_disks;
 	usec_t since;
 } single;
 
@@ -706,6 +707,7 @@ static struct sim_outage_report end_single(void)
 	live();
 	single.report.broken = check_broken_count();
 	single.report.attempts = check_attempts_seen();
+	single.slow_disks = check_slow_disks_seen();
 	end();
 	return single.report;
 }
@@ -755,4 +757,25 @@ struct sim_outage_report sim_play_dead_host(uint64_t seed)
 	(void)sim_after(11 * USEC_PER_MINUTE, on_other_storage, NULL);
 	(void)sim_after(USEC_PER_HOUR, on_late_crowd, NULL);
 	return end_single();
+}
+
+static void on_disk_answers(void *userdata)
+{
+	sim_ledger.latency = USEC_PER_MSEC;
+	on_drained(userdata);
+}
+
+struct sim_disk_report sim_play_slow_disk(uint64_t seed)
+{
+	struct sim_disk_report report = {};
+
+	begin_single(seed);
+	sim_ledger.latency = USEC_PER_HOUR;
+	/* Longer than that takes, so that no URL runs out. */
+	sim_services.url_lifetime = USEC_PER_DAY;
+	add_crowd("crowd", EARLY);
+	(void)sim_after(3 * USEC_PER_HOUR, on_disk_answers, NULL);
+	report.broken = end_single().broken;
+	report.told = single.slow_disks;
+	return report;
 }

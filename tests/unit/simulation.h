@@ -318,6 +318,8 @@ bool check_is_broken(enum invariant which);
 unsigned check_broken_count(void);
 /* Attempts that files were told to have failed. */
 uint64_t check_attempts_seen(void);
+/* And how often that the disk does not answer. */
+unsigned check_slow_disks_seen(void);
 const char *check_name(enum invariant which);
 
 void check_started(const struct sim_request *request);
@@ -353,3 +355,11 @@ struct sim_outage_report sim_play_outage(uint64_t seed);
 /* A storage host dies while 50 files come, ten minutes later the API grants another, and
  * within the hour there come 1000 more; all are done that long after these came. */
 struct sim_outage_report sim_play_dead_host(uint64_t seed);
+
+struct sim_disk_report {
+	unsigned told;	 /* how often the agent said that the disk does not answer */
+	unsigned broken; /* it is not stuck for that, nor is anything lost */
+};
+
+/* For three hours each commit takes an hour, while 50 files come. */
+struct sim_disk_report sim_play_slow_disk(uint64_t seed);

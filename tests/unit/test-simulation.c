@@ -211,6 +211,19 @@ static void test_a_dead_host_holds_nobody_up(void **state)
 	}
 }
 
+/* It is a reason, and told once for each time that it lasts. */
+static void test_a_disk_that_does_not_answer(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++) {
+		struct sim_disk_report seen = sim_play_slow_disk(seed);
+
+		print_message("# commits of an hour: told %u times\n", seen.told);
+		assert_int_equal(seen.broken, 0);
+		assert_in_range(seen.told, 1, 6);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_same_again),
 		cmocka_unit_test(test_an_outage_of_ten_minutes),
 		cmocka_unit_test(test_a_dead_host_holds_nobody_up),
+		cmocka_unit_test(test_a_disk_that_does_not_answer),
 		cmocka_unit_test(test_seeds),
 	};
 	const char *replay = getenv("ASSET_TEST_SEED");
