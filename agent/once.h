@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ONCE_ROWS    128 /* must be a power of 2 */
+#define ONCE_ROWS    2048 /* must be a power of 2; what is not used takes no memory */
 #define ONCE_COLUMNS 8
 
 struct once {
