@@ -59,7 +59,9 @@ static const char *const message_ids[LOG_KINDS] = {
 	[LOG_DISK_SLOW] = "ddcc7da70ba34a3b85776c781c479b8b",
 };
 
-enum { FIELDS_MAX = 16, NUMBER_MAX = 24 };
+enum { FIELDS_MAX = 16, NUMBER_MAX = 24, LOST_LINE_MAX = 128 };
+
+#define PATIENCE_MSEC 100 /* a burst may fill a pipe for a moment */
 
 /* The journal's fields of one line. */
 struct field_list {
@@ -157,22 +159,45 @@ static void to_stderr(int level, const char *message)
 	write_parts(foot ? CLEAR_LINE : prefix, message, "\n", foot ? foot : "");
 }
 
-/* Where standard error is the journal's too, or a pipe that nobody reads, it may be full
- * as well. */
-static void to_stderr_at_once(int level, const char *message)
+/* Where it is the journal's too, or a pipe, it may be that nobody reads it. Whoever stops
+ * a terminal wants to read on. */
+static bool stderr_takes_more(int patience_msec)
 {
 	struct pollfd polled = { .fd = STDERR_FILENO, .events = POLLOUT };
 
-	if (poll(&polled, 1, 0) == 1 && polled.revents & POLLOUT)
-		to_stderr(level, message);
-	else
+	return isatty(STDERR_FILENO) || (poll(&polled, 1, patience_msec) == 1 &&
+					 polled.revents & (POLLOUT | POLLNVAL));
+}
+
+static void format_lost(char line[static LOST_LINE_MAX], const char *who)
+{
+	snprintf(line, LOST_LINE_MAX,
+		 "Lines that %s did not take, and nobody will see: %" PRIu64 ".", who,
+		 lost);
+}
+
+static void to_stderr_at_once(int level, const char *message)
+{
+	static bool stuck; /* since when nothing is waited for any more */
+	char line[LOST_LINE_MAX];
+
+	stuck = !stderr_takes_more(stuck || target == LOG_TO_JOURNAL ? 0 : PATIENCE_MSEC);
+	if (stuck) {
 		lost++;
+		return;
+	}
+	if (lost > 0 && target == LOG_TO_STDERR) {
+		format_lost(line, "standard error");
+		to_stderr(LOG_WARNING, line);
+		lost = 0;
+	}
+	to_stderr(level, message);
 }
 
 static void to_journal(int level, const char *message_id, const struct log_fields *fields,
 		       const char *message)
 {
-	char line[2 * NUMBER_MAX + 64];
+	char line[LOST_LINE_MAX];
 
 	if (send_to_journal(level, message_id, fields, message) < 0) {
 		to_stderr_at_once(level, message);
@@ -180,9 +205,7 @@ static void to_journal(int level, const char *message_id, const struct log_field
 	}
 	if (lost == 0)
 		return;
-	snprintf(line, sizeof(line),
-		 "Lines that the journal did not take, and nobody will see: %" PRIu64 ".",
-		 lost);
+	format_lost(line, "the journal");
 	if (send_to_journal(LOG_WARNING, message_ids[LOG_LINES_LOST], NULL, line) == 0)
 		lost = 0;
 }
@@ -245,13 +268,13 @@ _printf_(4, 0) static void write_line(int level, const char *message_id,
 	length = vasprintf(&raw, format, args);
 	if (length < 0) {
 		raw = NULL;
-		to_stderr(level, "Out of memory while writing a log line.");
+		to_stderr_at_once(level, "Out of memory while writing a log line.");
 	} else {
 		message = text_escape(raw, (size_t)length);
 		if (target == LOG_TO_JOURNAL)
 			to_journal(level, message_id, fields, message ? message : format);
 		else
-			to_stderr(level, message ? message : format);
+			to_stderr_at_once(level, message ? message : format);
 	}
 	errno = saved;
 }

@@ -429,6 +429,38 @@ static void test_lost_lines_are_counted(void **state)
 	(void)close(pipes[1]);
 }
 
+/* As where `asset-agent | less` is left alone, or the journal hangs behind it. */
+static void test_standard_error_that_nobody_reads_holds_nothing_up(void **state)
+{
+	int stderr_before = dup(STDERR_FILENO), pipes[2];
+	char text[70000];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(pipes[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(pipes[1], "full", 4) == 4)
+		;
+	/* Whoever gave it to us does not know of that. */
+	assert_int_equal(fcntl(pipes[1], F_SETFL, 0), 0);
+	assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
+	for (int i = 0; i < 1000; i++)
+		log_info(LOG_STARTED, "Line %d.", i);
+	assert_true(read(pipes[0], text, sizeof(text)) > 4096);
+	log_info(LOG_STARTED, "Read again.");
+	log_info(LOG_STARTED, "And on.");
+	assert_int_equal(dup2(stderr_before, STDERR_FILENO), STDERR_FILENO);
+	n = read(pipes[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_string_equal(text,
+			    "Lines that standard error did not take, and nobody will "
+			    "see: 1000.\nRead again.\nAnd on.\n");
+	(void)close(stderr_before);
+	(void)close(pipes[0]);
+	(void)close(pipes[1]);
+}
+
 static void test_message_ids(void **state)
 {
 	char ids[LOG_KINDS][33] = {};
@@ -470,6 +502,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_lost_lines_are_counted),
+		TEST(test_standard_error_that_nobody_reads_holds_nothing_up),
 		TEST(test_levels),
 		TEST(test_the_short_forms),
 		TEST(test_escapes),
