@@ -97,6 +97,17 @@ static void check_certificate(struct config_reading *reading)
 			     "ClientKey= needs ClientCertificate=");
 }
 
+/* The API's own pages name the whole path, so that is what many write. */
+static void check_path(struct config_reading *reading)
+{
+	const struct config_source *at = source(reading, KEY_BASE_URL);
+	const char *url = reading->config->api.base_url;
+
+	if (url && endswith(url, "/assets"))
+		config_fault(reading, at->file, at->line,
+			     "BaseURL= must end before /assets, which is appended");
+}
+
 static void check_insecure(struct config_reading *reading)
 {
 	static const enum config_key keys[] = { KEY_BASE_URL, KEY_TOKEN_URL };
@@ -325,6 +336,7 @@ void config_check(struct config_reading *reading)
 	check_required(reading);
 	check_auth(reading);
 	check_certificate(reading);
+	check_path(reading);
 	check_insecure(reading);
 	check_delays(reading);
 	check_spools(reading);

@@ -113,7 +113,7 @@ static int dispatch(struct command_line *line, int argc, char *argv[])
 		return command_usage("too many arguments, at",
 				     argv[command->arguments + 1]);
 	if (arguments < command->arguments)
-		return command_usage("an argument is missing", name);
+		return command_usage("a FILE is missing after", name);
 	line->arguments = argv + 1;
 	return command->run(line);
 }

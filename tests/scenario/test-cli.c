@@ -50,6 +50,8 @@ static void wrong_usage_ends_with_2(void **state)
 	assert_int_equal(world_run(w, "run", "drain", NULL), 2);
 	assert_int_equal(world_run(w, "--no-such-option", NULL), 2);
 	assert_int_equal(world_run(w, "drain", "--json", NULL), 2);
+	assert_int_equal(world_run(w, "explain", NULL), 2);
+	world_wait_log(w, "a FILE is missing after: explain");
 	world_stop(w);
 }
 

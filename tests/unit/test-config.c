@@ -640,6 +640,8 @@ static void test_faults_between_keys(void **state)
 		  "TokenURL=HTTP://10.0.0.1/t\n"
 		  "ClientID=me\n" SPOOL,
 		  "agent.conf:2: BaseURL=" EXPOSED "agent.conf:4: TokenURL=" EXPOSED },
+		{ "[API]\nBaseURL=https://example.com/v3/assets/\n" AUTH SPOOL,
+		  "agent.conf:2: BaseURL= must end before /assets, which is appended\n" },
 		{ GOOD "AfterUpload=move\n",
 		  "agent.conf:6: [Spool] AfterUpload=move, but DoneDirectory= is "
 		  "missing\n" },
