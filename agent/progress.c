@@ -4,7 +4,8 @@
 #include "progress.h"
 #include "size.h"
 
-#define WINDOW (3 * USEC_PER_SEC) /* of the rate */
+#define WINDOW	   (3 * USEC_PER_SEC) /* of the rate */
+#define WINDOW_MIN USEC_PER_SEC	      /* the first one counts as so long at least */
 
 void progress_init(struct progress *p, usec_t now)
 {
@@ -26,7 +27,7 @@ void progress_note(struct progress *p, uint64_t bytes, usec_t now)
 	p->mark_bytes = MIN(p->mark_bytes, bytes);
 	/* Until the first window is full there is no better number. */
 	if (p->mark_at == p->started || span >= WINDOW)
-		p->rate = rate_of(bytes - p->mark_bytes, span);
+		p->rate = rate_of(bytes - p->mark_bytes, MAX(span, WINDOW_MIN));
 	if (span < WINDOW)
 		return;
 	p->mark_at = now;

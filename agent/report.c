@@ -127,7 +127,7 @@ static int take_snapshot(struct report *report, const struct survey *survey,
 	ret->started = report->started;
 	ret->updated = clock_realtime();
 	ret->last_upload = report->last_upload;
-	ret->rate = report->progress.rate;
+	ret->rate = ret->uploading > 0 ? report->progress.rate : 0;
 	return replace_string(&ret->version, VERSION);
 }
 

@@ -40,6 +40,9 @@ static void test_rate_follows_the_last_seconds(void **state)
 	progress_init(&p, 100 * S);
 	progress_note(&p, 0, 100 * S);
 	assert_int_equal(p.rate, 0);
+	/* A burst at the start is no rate of a second yet. */
+	progress_note(&p, MiB, 100 * S + 1);
+	assert_int_equal(p.rate, MiB);
 	progress_note(&p, MiB, 101 * S);
 	assert_int_equal(p.rate, MiB);
 	progress_note(&p, 3 * MiB, 103 * S);
