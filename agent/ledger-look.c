@@ -33,7 +33,7 @@ pid_t ledger_holder(const char *directory)
 	_cleanup_free_ char *path = NULL, *text = NULL, *line = NULL;
 	_cleanup_fclose_ FILE *locks = NULL;
 	size_t room = 0;
-	struct stat st;
+	struct stat st = {};
 	int r;
 
 	if (asprintf(&path, "%s/" LEDGER_LOCK, directory) < 0) {
