@@ -71,10 +71,15 @@ int transfer_read_url(struct transfer *t, char **ret_reason)
 		.content_type = t->content_type,
 	};
 
+	int r;
+
 	content_url_done(&t->url);
 	t->url = (struct content_url){};
-	t->url_settings = t->services->settings;
-	return content_url_parse(t->raw_url, &policy, &t->url, ret_reason);
+	t->url_settings = 0; /* not read, should it fail */
+	r = content_url_parse(t->raw_url, &policy, &t->url, ret_reason);
+	if (r == 0)
+		t->url_settings = t->services->settings;
+	return r;
 }
 
 static void refuse_url(struct transfer *t, const char *reason)

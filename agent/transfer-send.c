@@ -95,6 +95,8 @@ static void on_sent(void *userdata, const struct http_answer *answer)
 	case VERDICT_PAUSE_AUTH:
 	case VERDICT_PAUSE_API:
 		transfer_report_failure(t, HEALTH_API, answer->retry_after);
+		/* With its grant it would not wait for the API. */
+		transfer_drop_grant(t);
 		transfer_pause(t);
 		break;
 	}
