@@ -99,18 +99,33 @@ static const char *tail_of(const char *text, size_t max)
 	return text;
 }
 
+/* @head columns of the start of @text, the gap, and @tail columns of its end. */
+static char *with_gap(const char *text, size_t head, size_t gap, size_t tail)
+{
+	char *shortened;
+
+	if (asprintf(&shortened, "%.*s%.*s%s", (int)fitting(text, head), text, (int)gap,
+		     GAP, tail_of(text, tail)) < 0)
+		return NULL;
+	return shortened;
+}
+
 char *columns_shorten(const char *text, size_t max)
 {
-	size_t gap = MIN(STRLEN(GAP), max), left, head;
-	char *shortened;
+	size_t gap = MIN(STRLEN(GAP), max), head = (max - gap) / 2;
 
 	if (columns_width(text) <= max)
 		return strdup(text);
-	/* The end of a name tells more than its beginning: its extension, its number. */
-	left = (max - gap) / 2;
-	head = fitting(text, left);
-	if (asprintf(&shortened, "%.*s%.*s%s", (int)head, text, (int)gap, GAP,
-		     tail_of(text, max - gap - left)) < 0)
-		return NULL;
-	return shortened;
+	/* Where there is one column more it goes to the end: its extension, its number.
+	 */
+	return with_gap(text, head, gap, max - gap - head);
+}
+
+char *columns_cut(const char *text, size_t max)
+{
+	size_t gap = MIN(STRLEN(GAP), max);
+
+	if (columns_width(text) <= max)
+		return strdup(text);
+	return with_gap(text, max - gap, gap, 0);
 }

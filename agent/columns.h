@@ -12,6 +12,8 @@
 /* The columns that @text takes. */
 size_t columns_width(const char *text);
 
-/* A copy of @text that takes at most @max columns: what is too long loses its middle, for
- * which "..." stands. The caller frees it. NULL: out of memory. */
+/* A copy of @text that takes at most @max columns: what is too long loses its middle
+ * (names tell most at both ends), or its end (sentences), for which "..." stands. The
+ * caller frees it. NULL: out of memory. */
 char *columns_shorten(const char *text, size_t max);
+char *columns_cut(const char *text, size_t max);

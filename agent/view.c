@@ -32,14 +32,16 @@ struct page {
 
 /* ---- cells ---- */
 
-/* @text, escaped, cut to @max columns. Returns how many it took. */
-static size_t put(struct page *page, enum colour colour, size_t max, const char *text)
+/* Makes @text, escaped, fit into @max columns by @shorten. Returns how many it took. */
+static size_t put(struct page *page, enum colour colour,
+		  char *(*shorten)(const char *text, size_t max), size_t max,
+		  const char *text)
 {
 	_cleanup_free_ char *escaped = text_escape(text, strlen(text)), *fits = NULL;
 	bool coloured = page->view->colours && colour != PLAIN;
 
 	if (escaped)
-		fits = columns_shorten(escaped, max);
+		fits = shorten(escaped, max);
 	if (!fits) {
 		page->failed = true;
 		return 0;
@@ -49,21 +51,22 @@ static size_t put(struct page *page, enum colour colour, size_t max, const char 
 	return columns_width(fits);
 }
 
-/* One of a column of @width. */
+/* A name, in a column of @width. */
 static void cell(struct page *page, enum colour colour, size_t width, const char *text)
 {
-	for (size_t used = put(page, colour, width, text); used < width; used++)
+	for (size_t used = put(page, colour, columns_shorten, width, text); used < width;
+	     used++)
 		(void)fputc(' ', page->file);
 }
 
-/* The last of a line, of which @used columns are taken. */
+/* A sentence, the last of a line of which @used columns are taken. */
 static void last_cell(struct page *page, enum colour colour, size_t used,
 		      const char *text)
 {
 	size_t columns = page->view->columns;
 
-	(void)put(page, colour, columns == 0 ? SIZE_MAX : columns - MIN(columns, used),
-		  text);
+	(void)put(page, colour, columns_cut,
+		  columns == 0 ? SIZE_MAX : columns - MIN(columns, used), text);
 	(void)fputc('\n', page->file);
 }
 
@@ -117,7 +120,7 @@ static size_t room(const struct page *page, size_t widest, size_t others)
 
 	if (columns == 0 || widest + others <= columns)
 		return widest;
-	return columns > others + NARROWEST ? columns - others : NARROWEST;
+	return MIN(widest, columns > others + NARROWEST ? columns - others : NARROWEST);
 }
 
 /* ---- the whole ---- */

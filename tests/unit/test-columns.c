@@ -71,6 +71,30 @@ static void test_shorten(void **state)
 	}
 }
 
+static const struct {
+	const char *text;
+	size_t max;
+	const char *expected;
+} cut[] = {
+	{ "away for 3s", 11, "away for 3s" },
+	{ "away for 3s", 10, "away fo..." },
+	{ "away for 3s", 3, "..." },
+	{ "away for 3s", 2, ".." },
+	{ "away for 3s", 0, "" },
+	{ KANJI KANJI KANJI, 5, KANJI "..." },
+};
+
+static void test_cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cut); i++) {
+		_cleanup_free_ char *text = columns_cut(cut[i].text, cut[i].max);
+
+		if (!streq(text, cut[i].expected))
+			fail_msg("row %zu: %s", i, text);
+	}
+}
+
 /* Whatever the text and the room, it fits. */
 static void test_it_fits(void **state)
 {
@@ -92,6 +116,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_width),
 		cmocka_unit_test(test_shorten),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_it_fits),
 	};
 
