@@ -7,7 +7,6 @@
 #include "check-parts.h"
 #include "config-url.h"
 #include "fs.h"
-#include "ledger-look.h"
 #include "log.h"
 #include "parse.h"
 
@@ -209,12 +208,10 @@ static void check_clock(struct check *c)
 
 void check_machine(struct check *c)
 {
-	pid_t agent = ledger_holder(c->config->state.directory);
-
 	check_watches(c);
 	check_instances(c);
-	check_descriptors(c, agent);
+	check_descriptors(c, c->agent);
 	check_insecure(c);
 	check_clock(c);
-	check_agent(c, agent);
+	check_agent(c, c->agent);
 }

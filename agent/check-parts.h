@@ -13,6 +13,7 @@ struct check {
 	const struct config *config;
 	struct screen screen;
 	struct check_user user; /* who the service runs as */
+	pid_t agent;		/* 0: none runs; negative: that can't be seen */
 };
 
 /* State, runtime, spools and where uploaded files go: are they there, may they be used,

@@ -11,6 +11,8 @@
 #define SPOOL_ROOM_MIN (UINT64_C(16) << 20) /* bytes: sidecars, and what is dropped */
 #define INODES_MIN     UINT64_C(1000)	    /* a sidecar takes one */
 
+#define UNIT_SPOOL "/var/spool/asset-agent" /* ReadWritePaths= of the unit */
+
 #define GROUP_DROPS (S_IWGRP | S_IXGRP)
 
 static int ask(struct check *c, check_question question, const char *path)
@@ -211,6 +213,52 @@ static bool ignores_everything(const struct config_spool *spool)
 	return true;
 }
 
+static bool is_at_or_below(const char *path, const char *directory)
+{
+	size_t length = strlen(directory);
+
+	return strncmp(path, directory, length) == 0 &&
+	       (path[length] == '\0' || path[length] == '/');
+}
+
+/* What the unit's sandbox leaves writable is tried only where there is one. */
+static void check_sandbox(struct check *c, const struct config_spool *spool)
+{
+	if (c->user.other && c->agent == 0 && !is_at_or_below(spool->path, UNIT_SPOOL))
+		screen_mark(&c->screen, SCREEN_INFO,
+			    "%s: the service's sandbox, which is tried only while it "
+			    "runs, must leave the spool writable: systemctl edit "
+			    "asset-agent, and there [Service] ReadWritePaths=%s",
+			    spool->path, spool->path);
+}
+
+static void tell_unusable(struct check *c, const struct config_spool *spool, int error)
+{
+	if (error == -ENOENT && access(spool->path, F_OK) < 0)
+		screen_mark(
+			&c->screen, SCREEN_FAILED,
+			"%s: the spool is not there. Make it: install -d -m 2770 -o %s "
+			"-g %s %s",
+			spool->path, c->user.name, c->user.name, spool->path);
+	else if (error == -ENOTDIR)
+		screen_mark(&c->screen, SCREEN_FAILED,
+			    "%s: the spool is no directory. Set another Path=.",
+			    spool->path);
+	else if (c->user.mounts >= 0 && access(spool->path, W_OK) == 0 &&
+		 (error == -ENOENT || error == -EROFS))
+		screen_mark(&c->screen, SCREEN_FAILED,
+			    "%s: the sandbox of the service hides the spool from it, or "
+			    "lets it write nothing there: %s. To open it: systemctl edit "
+			    "asset-agent, and there [Service] ReadWritePaths=%s",
+			    spool->path, log_errno(error), spool->path);
+	else
+		screen_mark(
+			&c->screen, SCREEN_FAILED,
+			"%s: the spool can't be used by %s, who must list it, read its "
+			"files and make sidecars: %s.",
+			spool->path, c->user.name, log_errno(error));
+}
+
 static void check_spool(struct check *c, const struct config_spool *spool)
 {
 	struct stat st;
@@ -223,28 +271,15 @@ static void check_spool(struct check *c, const struct config_spool *spool)
 			    spool->path, strv_match(&spool->ignore, "bird.jpg"));
 	if (r == 0)
 		r = ask(c, check_can_make_files, spool->path);
-	if (r == -ENOENT)
-		screen_mark(
-			&c->screen, SCREEN_FAILED,
-			"%s: the spool is not there. Make it: install -d -m 2770 -o %s "
-			"-g %s %s",
-			spool->path, c->user.name, c->user.name, spool->path);
-	else if (r == -ENOTDIR)
-		screen_mark(&c->screen, SCREEN_FAILED,
-			    "%s: the spool is no directory. Set another Path=.",
-			    spool->path);
-	else if (r < 0)
-		screen_mark(
-			&c->screen, SCREEN_FAILED,
-			"%s: the spool can't be used by %s, who must list it, read its "
-			"files and make sidecars: %s.",
-			spool->path, c->user.name, log_errno(r));
+	if (r < 0)
+		tell_unusable(c, spool, r);
 	else
 		screen_mark(&c->screen, SCREEN_OK,
 			    "%s: the spool can be read, written and searched by %s.",
 			    spool->path, c->user.name);
 	if (stat(spool->path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return;
+	check_sandbox(c, spool);
 	check_drops(c, spool, &st);
 	check_room(c, spool->path, SPOOL_ROOM_MIN);
 	check_filesystem(c, spool);

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <sched.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -35,7 +36,7 @@ void check_user_find(struct check_user *ret)
 {
 	const struct passwd *entry = geteuid() == 0 ? getpwnam(CHECK_USER_NAME) : NULL;
 
-	*ret = (struct check_user){ .uid = geteuid(), .gid = getegid() };
+	*ret = (struct check_user){ .uid = geteuid(), .gid = getegid(), .mounts = -1 };
 	ret->other = entry && entry->pw_uid != geteuid();
 	if (!entry)
 		entry = getpwuid(geteuid());
@@ -54,6 +55,7 @@ void check_user_member(struct check_user *ret, gid_t group)
 		.groups = { group },
 		.group_count = 1,
 		.other = true,
+		.mounts = -1,
 	};
 }
 
@@ -72,6 +74,8 @@ static int keep_lease(void)
 
 static int become(const struct check_user *user)
 {
+	if (user->mounts >= 0 && setns(user->mounts, CLONE_NEWNS) < 0)
+		return -EPERM;
 	if (!user->other)
 		return 0;
 	if (prctl(PR_SET_KEEPCAPS, 1) < 0 ||
@@ -111,6 +115,27 @@ int check_user_ask(const struct check_user *user, check_question question,
 		return -EPROTO;
 	status = WEXITSTATUS(status);
 	return status >= FAILURE ? -(status - FAILURE) : status;
+}
+
+static int nothing_to_ask(const void *nothing)
+{
+	(void)nothing;
+	return 0;
+}
+
+void check_user_enter(struct check_user *user, pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	user->mounts = open(path, O_RDONLY | O_CLOEXEC);
+	if (user->mounts >= 0 && check_user_ask(user, nothing_to_ask, NULL) < 0)
+		check_user_done(user);
+}
+
+void check_user_done(struct check_user *user)
+{
+	user->mounts = close_fd(user->mounts);
 }
 
 int check_can_read_directory(const void *path)

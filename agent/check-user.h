@@ -2,7 +2,8 @@
 
 /*
  * Check-user: what the service's user may, as the kernel itself answers: a child takes
- * that user's identity and tries. So access lists, capabilities and mounts all count.
+ * that user's identity and tries. So access lists, capabilities and mounts all count, and
+ * of a service that runs its sandbox, too.
  */
 
 #include <stdbool.h>
@@ -19,10 +20,15 @@ struct check_user {
 	gid_t groups[CHECK_GROUPS_MAX];
 	size_t group_count;
 	bool other; /* than the one who asks */
+	int mounts; /* whose mounts it sees: a namespace's descriptor; -1: as we do */
 };
 
 /* The service's user where there is one and we are root; else who we are. */
 void check_user_find(struct check_user *ret);
+
+/* From now on @user sees what the process @pid sees, where we may look from there. */
+void check_user_enter(struct check_user *user, pid_t pid);
+void check_user_done(struct check_user *user);
 
 /* One who is nobody, but a member of @group. */
 void check_user_member(struct check_user *ret, gid_t group);

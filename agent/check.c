@@ -2,6 +2,7 @@
 
 #include "check-parts.h"
 #include "check.h"
+#include "ledger-look.h"
 
 DEFINE_CLEANUP(struct config *, config_freep, config_free)
 
@@ -90,9 +91,13 @@ int check_command(const struct command_line *line)
 	c.config = config;
 	screen_init(&c.screen);
 	check_user_find(&c.user);
+	c.agent = ledger_holder(config->state.directory);
+	if (c.agent > 0)
+		check_user_enter(&c.user, c.agent);
 	if (show_settings(&c) < 0)
 		return EXIT_FAILURE;
 	look_around(&c, line->online);
+	check_user_done(&c.user);
 	sum_up(&c);
 	if (fflush(stdout) != 0)
 		return EXIT_FAILURE;

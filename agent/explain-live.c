@@ -41,6 +41,8 @@ void explain_find_agent(struct explain *e)
 	read_live(e);
 	if (e->agent < 0 && e->has_live)
 		e->agent = (pid_t)e->live.pid;
+	if (e->agent > 0)
+		check_user_enter(&e->user, e->agent);
 }
 
 static void find_transfer(struct explain *e)

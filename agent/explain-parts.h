@@ -22,6 +22,7 @@ struct explain {
 
 	/* The file: its directory's true path, no link in it, and its name. */
 	char *directory, *name;
+	bool hidden; /* we may not look into the directory */
 	bool exists; /* then there is the last look at it */
 	struct stat st;
 	const struct config_spool *spool; /* that it is in; NULL: none */

@@ -156,6 +156,8 @@ static void tell_kind(struct explain *e)
 {
 	char size[SIZE_STRING_MAX], modified[CLOCK_STRING_MAX];
 
+	if (e->hidden)
+		return;
 	if (!e->exists) {
 		screen_say(&e->screen, "There is no such file now.");
 		return;

@@ -245,7 +245,7 @@ static void tell_moved(struct explain *e)
 
 void explain_sidecars(struct explain *e)
 {
-	if (!e->spool)
+	if (!e->spool || e->hidden)
 		return;
 	tell_sidecar(e, e->directory, SIDECAR_DONE);
 	tell_sidecar(e, e->directory, SIDECAR_ERROR);

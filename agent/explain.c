@@ -97,8 +97,11 @@ static void look(struct explain *e)
 	_cleanup_close_ int fd = fs_open_directory(AT_FDCWD, e->directory);
 
 	if (fd < 0) {
-		if (fd != -ENOENT)
-			screen_say(&e->screen, "Its directory %s can't be opened: %s.",
+		e->hidden = fd != -ENOENT && fd != -ENOTDIR;
+		if (e->hidden)
+			screen_say(&e->screen,
+				   "Its directory %s can't be opened: %s; root would see "
+				   "more.",
 				   e->directory, log_errno(fd));
 		return;
 	}
@@ -120,6 +123,10 @@ static void tell_next(struct explain *e)
 			"the agent uploads it, and its receipt %s" SIDECAR_DONE_SUFFIX
 			" comes to be beside it.",
 			e->name);
+	else if (e->hidden)
+		explain_next(e,
+			     "as root, more can be told: sudo asset-agent explain %s/%s",
+			     e->directory, e->name);
 	else if (!e->exists && e->spool)
 		explain_next(e, "nothing. What is put there by that name is uploaded.");
 	else
@@ -132,8 +139,8 @@ static void explain(struct explain *e)
 	screen_heading(&e->screen, "%s/%s", e->directory, e->name);
 	leave_sidecar(e);
 	look(e);
-	explain_place(e);
 	explain_find_agent(e);
+	explain_place(e);
 	explain_sidecars(e);
 	explain_writers(e);
 	explain_ledger(e);
@@ -146,6 +153,7 @@ static void explain_done(struct explain *e)
 {
 	if (e->has_live)
 		snapshot_done(&e->live);
+	check_user_done(&e->user);
 	free(e->directory);
 	free(e->name);
 	free(e->known_as);

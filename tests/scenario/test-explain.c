@@ -268,6 +268,23 @@ static void what_may_not_be_read_is_told(void **state)
 	world_stop(w);
 }
 
+static void what_is_hidden_is_not_called_absent(void **state)
+{
+	static const struct world_options options = { .no_agent = true,
+						      .powerless = true };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	world_drop(w, "bird.jpg", "tweet");
+	assert_int_equal(chmod(w->spool, 0), 0);
+	assert_int_equal(explain(w, "bird.jpg"), 1);
+	assert_told(w, " can't be opened: Permission denied; root would see more.");
+	assert_not_told(w, "There is no such file");
+	assert_next(w, "as root, more can be told: sudo asset-agent explain ");
+	assert_int_equal(chmod(w->spool, 0700), 0);
+	world_stop(w);
+}
+
 static void what_is_too_large_is_told(void **state)
 {
 	static const struct world_options options = { .no_agent = true,
@@ -690,6 +707,7 @@ int main(void)
 		scenario(what_is_not_there_fails),
 		scenario(hostile_names_are_escaped),
 		scenario(what_may_not_be_read_is_told),
+		scenario(what_is_hidden_is_not_called_absent),
 		scenario(what_is_too_large_is_told),
 		scenario(an_uploaded_file_is_told_with_its_id),
 		scenario(what_changed_since_is_told),
