@@ -20,6 +20,12 @@ static void arm_share(struct http *http)
 	(void)sd_event_source_set_enabled(http->share_source, SD_EVENT_ONESHOT);
 }
 
+void http_body_set_bandwidth(struct http *http, uint64_t rate)
+{
+	throttle_configure(&http->throttle, rate, clock_monotonic());
+	arm_share(http);
+}
+
 /* Behind those that wait already, whatever there is. */
 static void wait_for_share(struct http_request *request)
 {

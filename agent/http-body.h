@@ -8,6 +8,9 @@
 
 #include "http-state.h"
 
+/* Bytes of files per second from now on, for all; UINT64_MAX: no ceiling. */
+void http_body_set_bandwidth(struct http *http, uint64_t rate);
+
 /* 0 or a negative errno. done() takes what init() did not get to, too. */
 int http_body_init(struct http *http);
 void http_body_done(struct http *http);

@@ -338,7 +338,7 @@ int http_renew(struct http *http, const struct http_settings *settings)
 	}
 	settings_done(&http->settings);
 	http->settings = copy;
-	http->throttle.rate = copy.bandwidth ? copy.bandwidth : UINT64_MAX;
+	http_body_set_bandwidth(http, copy.bandwidth ? copy.bandwidth : UINT64_MAX);
 	http->pool = pool;
 	drop_spares(http);
 	return sd_event_source_set_enabled(http->sweep_source, SD_EVENT_ONESHOT);

@@ -32,3 +32,15 @@ uint64_t throttle_take(struct throttle *t, usec_t now, uint64_t want)
 	pay(t, now, bytes);
 	return bytes;
 }
+
+void throttle_configure(struct throttle *t, uint64_t rate, usec_t now)
+{
+	usec_t unpaid = usec_sub(t->paid_at, now);
+	unsigned __int128 scaled = (unsigned __int128)unpaid * t->rate / rate;
+
+	if (unpaid > 0)
+		t->paid_at = scaled < USEC_INFINITY ? usec_add(now, (usec_t)scaled)
+						    : USEC_INFINITY;
+	t->rate = rate;
+	t->rest = 0;
+}

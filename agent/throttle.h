@@ -22,6 +22,9 @@ struct throttle {
 	uint64_t rest;	/* of the division that led to it */
 };
 
+/* From @now on it has that rate (> 0): what is not paid yet is paid at that. */
+void throttle_configure(struct throttle *t, uint64_t rate, usec_t now);
+
 /* When the next slice is there: @now or earlier means at once. */
 usec_t throttle_next(const struct throttle *t, usec_t now);
 

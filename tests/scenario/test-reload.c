@@ -600,6 +600,22 @@ static void request_rate_and_slots_count_at_once(void **state)
 	world_stop(w);
 }
 
+/* Also for what is under way, which would take some hours. */
+static void bandwidth_counts_at_once(void **state)
+{
+	static const struct world_options slow = { .upload = "Bandwidth=1K\n" };
+	struct world *w = *state;
+
+	world_start(w, &slow);
+	world_drop_random(w, "large.bin", 10 << 20, 1);
+	assert_true(service_wait_count(w->service, ENDPOINT_UPLOAD, 1, world_patience()));
+	world_reconfigure(w, &plain);
+	world_wait_uploaded(w, "large.bin");
+	world_assert_uploaded(w, "large.bin");
+	assert_int_equal(service_count(w->service, ENDPOINT_UPLOAD), 1);
+	world_stop(w);
+}
+
 /* ---- the log ---- */
 
 static void log_level_counts_at_once(void **state)
@@ -805,6 +821,7 @@ int main(void)
 		scenario(a_token_that_is_echoed_after_a_reload_is_hidden),
 		scenario(a_ca_file_with_other_content_counts_at_once),
 		scenario(request_rate_and_slots_count_at_once),
+		scenario(bandwidth_counts_at_once),
 		scenario(log_level_counts_at_once),
 		scenario(the_status_and_metrics_files_get_other_names),
 		scenario(many_hangups_in_a_row_lose_nothing),

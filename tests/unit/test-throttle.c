@@ -98,12 +98,39 @@ static void test_nothing_overflows(void **state)
 	assert_int_equal(throttle_next(&t, USEC_INFINITY - 5), USEC_INFINITY);
 }
 
+/* What waits for its turn does not go on waiting at the old rate. */
+static void test_another_rate(void **state)
+{
+	static const struct {
+		uint64_t from, to;
+		usec_t next; /* after so long */
+	} changes[] = {
+		{ 1024, 1024, S },	      /* the same */
+		{ 1, 1024 * 1024, S / 1024 }, /* not 17 minutes */
+		{ 1024, 1, 1024 * S },
+		{ 1024, UINT64_MAX, 0 },
+		{ UINT64_MAX, 1024, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct throttle t = { .rate = changes[i].from, .paid_at = 9 * S };
+
+		(void)throttle_take(&t, 9 * S, 1024);
+		throttle_configure(&t, changes[i].to, 9 * S);
+		if (throttle_next(&t, 9 * S) != 9 * S + changes[i].next)
+			fail_msg("change %zu: %ju", i,
+				 (uintmax_t)(throttle_next(&t, 9 * S) - 9 * S));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scripts),
 		cmocka_unit_test(test_long_run),
 		cmocka_unit_test(test_nothing_overflows),
+		cmocka_unit_test(test_another_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
