@@ -232,7 +232,7 @@ int spools_prepare(struct spools *spools, const struct config *config,
 	if (!plan)
 		return -ENOMEM;
 	plan->config = config;
-	plan->list = calloc(config->spool_count, sizeof(*plan->list));
+	plan->list = calloc(config->spool_count, sizeof(struct spool *));
 	plan->is_new = calloc(config->spool_count, sizeof(*plan->is_new));
 	if (!plan->list || !plan->is_new)
 		return -ENOMEM;

@@ -275,6 +275,16 @@ void transfer_leave(struct transfer *t, const struct config *config,
 	t->left = spool;
 }
 
+void transfer_put_waiting(struct transfer *t)
+{
+	struct ledger_row row = transfer_row(t, LEDGER_WAITING);
+
+	if (t->attempts == 0)
+		transfer_drop_row(t);
+	else
+		(void)ledger_put(t->services->ledger, &row, NULL, NULL);
+}
+
 static void come_back(struct transfer *t)
 {
 	config_free(take_ptr(t->left_config));

@@ -40,6 +40,10 @@ void transfer_look(struct transfer *transfer);
 void transfer_leave(struct transfer *transfer, const struct config *config,
 		    const struct config_spool *spool);
 
+/* It is not kept in mind any more, and has no grant: nor has its row in the ledger, which
+ * goes unless there are attempts to remember. */
+void transfer_put_waiting(struct transfer *transfer);
+
 /* Its file is that of the same name in @directory, to which it keeps a reference. */
 void transfer_move(struct transfer *transfer, struct spool_directory *directory);
 

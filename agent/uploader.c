@@ -50,10 +50,14 @@ void uploader_forget(struct uploader *u, struct file *file)
 	}
 }
 
-static void tell_left(struct uploader *u, const struct transfer *t)
+static void tell_left(struct uploader *u, struct transfer *t)
 {
-	if (t && t->id && t->serial > 0)
+	if (!t || t->serial == 0)
+		return;
+	if (t->id)
 		u->ops->left(u->userdata, t->serial);
+	else
+		transfer_put_waiting(t);
 }
 
 void uploader_leave_behind(struct uploader *u, struct file *file)

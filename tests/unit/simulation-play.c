@@ -273,6 +273,9 @@ static void draw_outages(void)
 static void on_other_host(void *userdata)
 {
 	(void)userdata;
+	/* Nobody might come who finds out that it is back. */
+	if (play.well)
+		return;
 	sim_services.granted = (unsigned)sim_between(SIM_STORAGE, SIM_SERVICES - 2);
 	if (sim_services.each[sim_services.granted].dead)
 		sim_services.granted = SIM_SERVICES - 1;
