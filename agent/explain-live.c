@@ -188,12 +188,11 @@ static void tell_queue(struct explain *e)
 	char span[CLOCK_STRING_MAX];
 
 	if (e->live.uploading >= most)
-		screen_say(
-			&e->screen,
-			"It waits for its turn: %" PRIu64
-			" files are on their way, which is MaxConcurrent=, and %" PRIu64
-			"%s wait.",
-			e->live.uploading, e->live.waiting, e->live.more ? "+" : "");
+		screen_say(&e->screen,
+			   "It waits for its turn. Files on their way: %" PRIu64
+			   ", as many as MaxConcurrent= lets; files that wait: %" PRIu64
+			   "%s.",
+			   e->live.uploading, e->live.waiting, e->live.more ? "+" : "");
 	else if (e->live.waiting > 0)
 		screen_say(&e->screen,
 			   "Files that wait now, this one included: %" PRIu64 "%s.",

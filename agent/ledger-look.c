@@ -41,10 +41,10 @@ pid_t ledger_holder(const char *directory)
 		return -ENOMEM;
 	}
 	r = fs_read_file(AT_FDCWD, path, PID_SIZE, &text, NULL);
-	if (r == 0 && stat(path, &st) < 0)
-		r = -errno;
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
+	if (stat(path, &st) < 0)
+		return -errno;
 	locks = fopen(LOCKS, "re");
 	if (!locks)
 		return -errno;

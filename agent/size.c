@@ -15,7 +15,7 @@ const char *size_format(char buffer[static SIZE_STRING_MAX], uint64_t bytes)
 			 bytes == 1 ? "byte" : "bytes");
 		return buffer;
 	}
-	for (; bytes >= 1024 * 1024; bytes /= 1024)
+	for (; bytes >= UINT64_C(1024) * 1024; bytes /= 1024)
 		unit++;
 	snprintf(buffer, SIZE_STRING_MAX, "%" PRIu64 ".%" PRIu64 " %s", bytes / 1024,
 		 bytes % 1024 * 10 / 1024, units[unit]);

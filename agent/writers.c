@@ -118,18 +118,38 @@ static void look_at_descriptors(struct writers *w, const char *pid, const struct
 
 /* ---- mappings ---- */
 
-/* "START-END rw-s OFFSET MAJOR:MINOR INODE PATH": shared, and may be written. */
-static bool is_written_mapping(const char *line, const struct stat *st)
+/* Takes @line to pieces at its blanks. Whether it has so many words. */
+static bool split(char *line, char **words, size_t count)
 {
-	unsigned major_number, minor_number;
-	char mode[5];
-	uint64_t inode;
+	char *rest = NULL;
 
-	if (sscanf(line, "%*s %4s %*s %x:%x %" SCNu64, mode, &major_number, &minor_number,
-		   &inode) != 4)
-		return false;
-	return mode[1] == 'w' && mode[3] == 's' && inode == st->st_ino &&
-	       makedev(major_number, minor_number) == st->st_dev;
+	for (size_t i = 0; i < count; i++) {
+		words[i] = strtok_r(i == 0 ? line : NULL, " \t\n", &rest);
+		if (!words[i])
+			return false;
+	}
+	return true;
+}
+
+/* "MAJOR:MINOR", both in hexadecimal. */
+static dev_t read_device(const char *text)
+{
+	char *rest;
+	unsigned long number = strtoul(text, &rest, 16);
+
+	return makedev(number, *rest == ':' ? strtoul(rest + 1, NULL, 16) : 0);
+}
+
+/* "START-END rw-s OFFSET MAJOR:MINOR INODE PATH": shared, and may be written. */
+static bool is_written_mapping(char *line, const struct stat *st)
+{
+	enum { RANGE, MODE, OFFSET, DEVICE, INODE, WORDS };
+	char *words[WORDS];
+
+	return split(line, words, WORDS) && strlen(words[MODE]) == 4 &&
+	       words[MODE][1] == 'w' && words[MODE][3] == 's' &&
+	       strtoull(words[INODE], NULL, 10) == st->st_ino &&
+	       read_device(words[DEVICE]) == st->st_dev;
 }
 
 static void look_at_mappings(struct writers *w, const char *pid, const struct stat *st)
@@ -158,18 +178,21 @@ static void look_at_mappings(struct writers *w, const char *pid, const struct st
 
 /* "1: POSIX  ADVISORY  WRITE 708 08:01:1234 0 EOF". That of a process whose descriptors
  * are hidden from us is shown all the same. */
-static void look_at_lock(struct writers *w, const char *line, const struct stat *st)
+static void look_at_lock(struct writers *w, char *line, const struct stat *st)
 {
-	char kind[16], access[16], pid[16];
+	enum { NUMBER, KIND, MODE, ACCESS, PID, PLACE, WORDS };
+	char *words[WORDS];
 	struct writer *writer;
-	uint64_t inode;
+	const char *inode;
 
-	if (sscanf(line, "%*s %15s %*s %15s %15s %*x:%*x:%" SCNu64, kind, access, pid,
-		   &inode) != 4)
+	if (!split(line, words, WORDS) || !streq(words[ACCESS], "WRITE") ||
+	    strtol(words[PID], NULL, 10) <= 0)
 		return;
-	if (inode != st->st_ino || !streq(access, "WRITE") || strtol(pid, NULL, 10) <= 0)
+	inode = strrchr(words[PLACE], ':');
+	if (!inode || strtoull(inode + 1, NULL, 10) != st->st_ino ||
+	    read_device(words[PLACE]) != st->st_dev)
 		return;
-	writer = add(w, pid);
+	writer = add(w, words[PID]);
 	if (writer)
 		writer->locked = true;
 }

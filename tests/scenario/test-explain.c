@@ -585,7 +585,8 @@ static void a_full_house_is_told(void **state)
 	world_drop(w, "first.txt", "first");
 	assert_true(service_wait_held(w->service, 1, world_patience()));
 	world_drop(w, "second.txt", "second");
-	wait_told(w, "second.txt", "It waits for its turn: 1 files are on their way");
+	wait_told(w, "second.txt",
+		  "It waits for its turn. Files on their way: 1, as many");
 	assert_told(w, "RequestRate= lets one file a 1ms go");
 	assert_next(w, "the agent uploads it, and its receipt second.txt.asset.json");
 	service_release(w->service);
