@@ -254,6 +254,7 @@ void transfer_ask(struct transfer *t)
 	if (!bearer)
 		return;
 	t->counted = false;
+	t->disowned = 0;
 	r = transfer_set_bearer(t, bearer);
 	if (r == 0)
 		r = send_question(t, spool, bearer);

@@ -140,6 +140,7 @@ void transfer_send(struct transfer *t)
 		return;
 	}
 	t->sending_since = clock_monotonic();
+	t->disowned = 0;
 	r = http_start(t->services->http, &call, on_sent, t, &t->request);
 	if (r < 0)
 		transfer_short(t, r);

@@ -109,7 +109,8 @@ struct transfer {
 	bool counted; /* for RequestRate, and has not asked yet */
 	bool first;   /* nothing went wrong: to be started before the others */
 	bool looking; /* it goes no further than that the file is taken */
-	health_probes probes, disowned;
+	health_probes probes;
+	health_probes disowned; /* services that the request under way was not made for */
 	usec_t started, again_at; /* monotonic */
 	usec_t sending_since;	  /* monotonic; of the request under way to the storage */
 	usec_t tried;		  /* monotonic: when this try began */

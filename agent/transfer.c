@@ -303,7 +303,8 @@ void transfer_move(struct transfer *t, struct spool_directory *directory)
 void transfer_disown(struct transfer *t, health_probes which)
 {
 	t->probes &= ~which;
-	t->disowned |= which;
+	if (t->request)
+		t->disowned |= which;
 	if (t->waits_for_token && which & 1U << HEALTH_AUTH)
 		transfer_cancel(t);
 }
