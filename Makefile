@@ -22,29 +22,16 @@ PROVE      ?= prove
 CFLAGS     ?= -O2 -g
 PACKAGES   := libcurl json-c libsystemd sqlite3
 
-# The modules, bottom layer first: a file includes its own layer and those below, and
-# `make layers` fails where one does not.
-LAYER_0 := macro clock random strv text journal log fs parse ini json plain address \
-           place size process columns
-LAYER_1 := backoff bucket throttle breaker verdict item schedule once progress fold \
-           tally farewell pulse
-LAYER_2 := config-value config-url config-key config-set config-check config \
-           config-diff mime asset-api oauth content-url sidecar snapshot metrics \
-           ledger-db ledger-thread ledger ledger-look x509 view
-LAYER_3 := watch intake disposal spool-directory spool-index spool-scan spool-entry \
-           spool-tree spool http-state http-pool http-body http-answer http notify terminal writers history
-LAYER_4 := failures spool-news health token transfer-state transfer-finish \
-           transfer-send transfer-ask transfer uploader-state uploader \
-           uploader-rehome uploader-pulse watchdog survey report spools settings agent-state reload agent
-LAYER_5 := command main screen check-user check-parts check-places check-files \
-           check-pair check-machine check-online check status-watch status \
-           explain-parts explain-place explain-sidecar explain-writers explain-live \
-           explain-past explain
-LAYERS  := 0 1 2 3 4 5
-MODULES := $(foreach n,$(LAYERS),$(LAYER_$(n)))
+# The floors of the house, the lowest first: a file includes its own and those below, and
+# `make layers` fails where one does not. Below each other in agent/:
+#   ground  C and the kernel          logic   pure: no descriptor, no clock, no library
+#   format  one format each           device  one outside thing each
+#   policy  what happens next         face    arguments, screens, exit statuses
+LAYERS  := ground logic format device policy face
+LAYER_DIRECTORIES := $(LAYERS:%=agent/%)
 
-SOURCES := $(wildcard $(MODULES:%=agent/%.c))
-LIBRARY := $(patsubst %.c,$(BUILD)/%.o,$(filter-out agent/main.c,$(SOURCES)))
+SOURCES := $(wildcard $(LAYER_DIRECTORIES:%=%/*.c))
+LIBRARY := $(patsubst %.c,$(BUILD)/%.o,$(filter-out agent/face/main.c,$(SOURCES)))
 PROGRAM := $(BUILD)/asset-agent
 SERVICE := $(BUILD)/asset-service
 UNIT_TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
@@ -61,7 +48,7 @@ HARDENING := -fstack-protector-strong -fPIE -fno-strict-overflow
 FORTIFY   := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 DEFINES   := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' \
              -DSYSCONFDIR='"$(SYSCONFDIR)"'
-override CPPFLAGS += $(DEFINES) -Iagent $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+override CPPFLAGS += $(DEFINES) $(LAYER_DIRECTORIES:%=-I%) $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 override CFLAGS   += -std=gnu17 -pthread $(WARNINGS) $(HARDENING) $(FORTIFY) $(SANITIZE)
 override LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
 LIBS      := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
@@ -93,7 +80,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' '$(1)' '$(2)')
 
 all: $(PROGRAM) ## build the agent (the default)
 
-$(PROGRAM): $(BUILD)/agent/main.o $(LIBRARY)
+$(PROGRAM): $(BUILD)/agent/face/main.o $(LIBRARY)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -185,7 +172,7 @@ check-system: $(PROGRAM) $(SERVICE) check-package
 
 # Includes point downward only.
 layers:
-	@tests/layers $(foreach n,$(LAYERS),$(n) $(LAYER_$(n)) /)
+	@tests/layers $(LAYERS)
 
 sanitize: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
@@ -232,7 +219,7 @@ tidy: ## clang-format, clang-tidy, cppcheck, gcc -fanalyzer: all must be silent
 	clang-format --dry-run --Werror $(C_FILES)
 	clang-tidy --quiet $(filter %.c,$(C_FILES)) -- $(CPPFLAGS) $(TEST_CPPFLAGS) -std=gnu17
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
-		--inline-suppr --suppressions-list=tests/cppcheck.supp $(DEFINES) -Iagent \
+		--inline-suppr --suppressions-list=tests/cppcheck.supp $(DEFINES) $(LAYER_DIRECTORIES:%=-I%) \
 		--include=/usr/include/$(shell $(CC) -dumpmachine)/sys/queue.h agent
 	@$(SUBMAKE) BUILD=$(BUILD)/analyze CC=gcc \
 		CFLAGS="-O1 -g -fanalyzer -Werror $(ANALYZER_BLIND)"
