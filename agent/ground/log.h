@@ -89,8 +89,8 @@ bool log_stderr_is_journal(void);
 bool log_enabled(int level);
 
 /* Writes one line of @level; @fields may be NULL. Control characters of the finished
- * message are escaped. Never fails visibly, nor waits but for a tenth of a second, once: a
- * line that can't go to the journal goes to standard error, and where that is full too
+ * message are escaped. Never fails visibly, nor waits but for a tenth of a second, once:
+ * a line that can't go to the journal goes to standard error, and where that is full too
  * (and no terminal), is counted, and the number told when there is room again. errno is
  * kept. */
 void log_event(int level, enum log_kind kind, const struct log_fields *fields,

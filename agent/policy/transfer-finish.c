@@ -239,7 +239,7 @@ void transfer_dispose(struct transfer *t)
 	}
 	transfer_release(t);
 	transfer_report_works(t, HEALTH_DISK);
-	if (r != 1) /* else it was told of before the restart */
+	if (r != 1)
 		log_uploaded(t);
 	/* Where the directory is gone there is no place for a receipt but the journal. A
 	 * row that can't be finished waits for the next start. */
@@ -248,7 +248,7 @@ void transfer_dispose(struct transfer *t)
 	else
 		(void)ledger_finish(t->services->ledger, t->serial, disposal.dirfd);
 	t->serial = 0;
-	transfer_finish(t, TRANSFER_DONE);
+	transfer_finish(t, r == 1 ? TRANSFER_WAS_DONE : TRANSFER_DONE);
 }
 
 static void on_upload_recorded(void *userdata, int error)

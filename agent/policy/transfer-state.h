@@ -28,10 +28,11 @@
 #include "verdict.h"
 
 enum transfer_end {
-	TRANSFER_DONE,	  /* uploaded, recorded, its sidecar is written */
-	TRANSFER_GAVE_UP, /* its error sidecar is written */
-	TRANSFER_IDLE,	  /* nothing to do: its sidecar speaks of it, or it is no file */
-	TRANSFER_LATER,	  /* its writer is not done: ask again at `again_at` */
+	TRANSFER_DONE,	   /* uploaded, recorded, its sidecar is written */
+	TRANSFER_WAS_DONE, /* before a restart, and told of then */
+	TRANSFER_GAVE_UP,  /* its error sidecar is written */
+	TRANSFER_IDLE,	   /* nothing to do: its sidecar speaks of it, or it is no file */
+	TRANSFER_LATER,	   /* its writer is not done: ask again at `again_at` */
 	TRANSFER_SHORT, /* no memory or descriptors, as `shortage` says: start it again at
 			 * `again_at`, with fewer others */
 	TRANSFER_HELD,	/* it can't be moved where it is to go: start it at `again_at` */

@@ -374,6 +374,13 @@ static void on_held(struct uploader *u, struct file *file)
 	wait_in_mind(u, file, ITEM_SETTLING, file->transfer->again_at);
 }
 
+/* Whether nothing of this content is left to do. */
+static bool is_over(enum transfer_end how)
+{
+	return how == TRANSFER_DONE || how == TRANSFER_WAS_DONE ||
+	       how == TRANSFER_GAVE_UP || how == TRANSFER_IDLE;
+}
+
 /* Whether it has to be looked at again now that it came to an end. Besides events that
  * came meanwhile, what is there has the last word: a file may have changed while it
  * waited for its sidecar, and truncate(2) gives no event that we wait for. */
@@ -381,7 +388,7 @@ static bool is_to_look_at(const struct file *file, enum transfer_end how)
 {
 	if (file->item.stirred)
 		return true;
-	return !file->adrift && (how == TRANSFER_DONE || how == TRANSFER_GAVE_UP) &&
+	return !file->adrift && how != TRANSFER_IDLE && is_over(how) &&
 	       is_still(file, &file->transfer->identity) == 0;
 }
 
@@ -395,12 +402,6 @@ static void count_end(struct uploader *u, struct file *file, bool uploaded)
 	u->stats.failed += !uploaded;
 	if (spool)
 		spool_count(spool, uploaded);
-}
-
-/* Whether nothing of this content is left to do. */
-static bool is_over(enum transfer_end how)
-{
-	return how == TRANSFER_DONE || how == TRANSFER_GAVE_UP || how == TRANSFER_IDLE;
 }
 
 static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
@@ -421,6 +422,7 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 	switch (how) {
 	case TRANSFER_DONE:
 	case TRANSFER_GAVE_UP: count_end(u, file, how == TRANSFER_DONE); break;
+	case TRANSFER_WAS_DONE:
 	case TRANSFER_IDLE: break;
 	case TRANSFER_LATER: on_later(u, file); return;
 	case TRANSFER_SHORT: on_short(u, file); return;

@@ -60,6 +60,23 @@ static void what_is_uploaded_is_not_uploaded_again_after_a_restart(void **state)
 	world_stop(w);
 }
 
+/* Its row is still there, until the disk is known to have the receipt. */
+static void what_was_uploaded_before_a_kill_is_neither_told_nor_counted_again(
+	void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &quick);
+	world_upload(w, "before.txt");
+	world_wait_status(w, "uploaded 1, ");
+	world_kill9(w);
+	world_launch(w);
+	world_upload(w, "after.txt");
+	world_wait_status(w, "waiting 0, uploaded 1, ");
+	assert_int_equal(world_count_log(w, "before.txt as asset "), 1);
+	world_stop(w);
+}
+
 static void a_kill_while_sending_reuses_the_asset(void **state)
 {
 	struct world *w = *state;
@@ -344,6 +361,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		scenario(files_dropped_while_it_was_stopped_are_uploaded_at_the_start),
 		scenario(what_is_uploaded_is_not_uploaded_again_after_a_restart),
+		scenario(
+			what_was_uploaded_before_a_kill_is_neither_told_nor_counted_again),
 		scenario(a_kill_while_sending_reuses_the_asset),
 		scenario(a_kill_after_the_body_arrived_counts_as_uploaded),
 		scenario(a_kill_while_asking_leaves_one_orphan_at_most),
