@@ -132,7 +132,8 @@ $(PRELOAD): tests/preload/allocation.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
 
-demo: deps-test ## see it work: a stand-in service, the agent, real files, the log
+demo: ## see it work: a stand-in service, the agent, real files, the log
+	@tests/install-packages $(DEBIAN_DEMO)
 	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
 	@BUILD=$(BUILD) tests/demo/run
 
@@ -168,7 +169,7 @@ check-memory: $(PROGRAM) $(MEMORY_TEST) $(PRELOAD)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 SYSTEM_TESTS := $(wildcard tests/system/test-*)
 check-system: $(PROGRAM) $(SERVICE) check-package
-	@$(AS_ROOT) env BUILD=$(BUILD) VERSION=$(VERSION) $(PROVE) -j2 --exec '' $(SYSTEM_TESTS)
+	@$(AS_ROOT) env BUILD=$(BUILD) VERSION=$(VERSION) $(PROVE) -j2 --comments --exec '' $(SYSTEM_TESTS)
 
 # Includes point downward only.
 layers:
@@ -238,9 +239,9 @@ bench: deps-test ## measure against what a user would use instead
 
 DEBIAN_BUILD := gcc make pkg-config libcurl4-openssl-dev libjson-c-dev libsystemd-dev \
                 libsqlite3-dev
-DEBIAN_TEST  := $(DEBIAN_BUILD) clang libcmocka-dev libmicrohttpd-dev libgnutls28-dev perl \
-                rsync curl jq inotify-tools libclang-rt-dev \
-                systemd systemd-container procps mandoc groff-base zsh
+DEBIAN_DEMO  := $(DEBIAN_BUILD) libmicrohttpd-dev libgnutls28-dev jq
+DEBIAN_TEST  := $(DEBIAN_DEMO) clang libclang-rt-dev libcmocka-dev perl rsync curl \
+                inotify-tools systemd systemd-container procps mandoc groff-base zsh
 
 deps: ## install what the build needs (apt), or name it
 	@tests/install-packages $(DEBIAN_BUILD)
@@ -282,9 +283,9 @@ check-package: deb
 
 # ---- installing ----
 
-# What is installed as it is, FILE:WHERE, as far as it is there.
+# What is installed as it is, FILE:WHERE.
 EXAMPLEDIR = $(DOCDIR)/examples
-SHIPPED = $(foreach pair, \
+SHIPPED = \
 	systemd/asset-agent.sysusers:$(SYSUSERSDIR)/asset-agent.conf \
 	systemd/asset-agent.tmpfiles:$(TMPFILESDIR)/asset-agent.conf \
 	systemd/asset-agent.catalog:$(CATALOGDIR)/asset-agent.catalog \
@@ -296,8 +297,7 @@ SHIPPED = $(foreach pair, \
 	conf/_asset-agent:$(ZSHDIR)/_asset-agent \
 	conf/grafana-dashboard.json:$(EXAMPLEDIR)/grafana-dashboard.json \
 	conf/asset-agent.rules.yml:$(EXAMPLEDIR)/asset-agent.rules.yml \
-	README.md:$(DOCDIR)/README.md, \
-	$(if $(wildcard $(firstword $(subst :, ,$(pair)))),$(pair)))
+	README.md:$(DOCDIR)/README.md
 UNIT = $(DESTDIR)$(UNITDIR)/asset-agent.service
 
 install: all ## install below DESTDIR and PREFIX
