@@ -9,6 +9,7 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 CATALOGDIR ?= $(PREFIX)/lib/systemd/catalog
+PRESETDIR  ?= $(PREFIX)/lib/systemd/system-preset
 MANDIR     ?= $(PREFIX)/share/man
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 DOCDIR     ?= $(PREFIX)/share/doc/asset-agent
@@ -288,6 +289,7 @@ EXAMPLEDIR = $(DOCDIR)/examples
 SHIPPED = \
 	systemd/asset-agent.sysusers:$(SYSUSERSDIR)/asset-agent.conf \
 	systemd/asset-agent.tmpfiles:$(TMPFILESDIR)/asset-agent.conf \
+	systemd/asset-agent.preset:$(PRESETDIR)/85-asset-agent.preset \
 	systemd/asset-agent.catalog:$(CATALOGDIR)/asset-agent.catalog \
 	systemd/spools.conf.example:$(EXAMPLEDIR)/spools.conf \
 	systemd/metrics.conf.example:$(EXAMPLEDIR)/metrics.conf \
@@ -304,7 +306,7 @@ install: all ## install below DESTDIR and PREFIX
 	$(INSTALL) -D -m 0755 $(PROGRAM) $(DESTDIR)$(BINDIR)/asset-agent
 	$(INSTALL) -D -m 0644 systemd/asset-agent.service $(UNIT)
 	sed -i 's,/usr/bin/asset-agent,$(BINDIR)/asset-agent,' $(UNIT)
-	set -e; for pair in $(SHIPPED); do \
+	@set -e; for pair in $(SHIPPED); do \
 		$(INSTALL) -D -m 0644 "$${pair%%:*}" "$(DESTDIR)$${pair#*:}"; \
 	done
 	$(INSTALL) -d $(DESTDIR)$(SYSCONFDIR)/asset-agent/agent.conf.d
@@ -313,7 +315,7 @@ install: all ## install below DESTDIR and PREFIX
 
 uninstall: ## remove what install put there; configuration, state and spools stay
 	rm -f $(DESTDIR)$(BINDIR)/asset-agent $(UNIT)
-	for pair in $(SHIPPED); do rm -f "$(DESTDIR)$${pair#*:}"; done
+	@for pair in $(SHIPPED); do rm -f "$(DESTDIR)$${pair#*:}"; done
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
