@@ -120,7 +120,7 @@ static bool is_a_spool(struct explain *e)
 	for (size_t i = 0; i < e->config->spool_count; i++) {
 		_cleanup_free_ char *path = true_path(e->config->spools[i].path);
 
-		if (!streq(path, own))
+		if (!path || !streq(path, own))
 			continue;
 		screen_say(&e->screen, "It is the spool %s.", e->config->spools[i].name);
 		return true;
