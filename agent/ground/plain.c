@@ -60,16 +60,43 @@ static const char *read_byte(const char *p, char *ret)
 	return p + 1;
 }
 
+struct piece {
+	char *start;	    /* of what stands between two tags; NULL: nothing so far */
+	const char *before; /* the last of them; NULL: none */
+	size_t length;
+};
+
+/* Where to write on. Pages say in their title what they say in their heading. */
+static char *end_piece(struct piece *piece, char *out)
+{
+	const char *start = piece->start;
+	size_t length = start ? (size_t)(out - start) : 0;
+
+	piece->start = NULL;
+	if (length == 0)
+		return out;
+	if (piece->before && piece->length == length &&
+	    memcmp(piece->before, start, length) == 0)
+		return (char *)piece->before + length;
+	piece->before = start;
+	piece->length = length;
+	return out;
+}
+
 char *plain_text(const char *text, size_t length, size_t max)
 {
 	char *plain = length ? text_to_utf8(text, strnlen(text, length)) : strdup("");
 	char *out = plain;
+	struct piece piece = {};
 	bool gap = false;
 
 	/* Written over itself: no step writes more than it has read. */
 	for (const char *p = plain; p && *p;) {
-		const char *next = skip_blank(skip_markup(p));
+		const char *text_begins = skip_markup(p);
+		const char *next = skip_blank(text_begins);
 
+		if (text_begins != p)
+			out = end_piece(&piece, out);
 		if (next != p) {
 			gap = true;
 			p = next;
@@ -78,11 +105,13 @@ char *plain_text(const char *text, size_t length, size_t max)
 		if (gap && out != plain)
 			*out++ = ' ';
 		gap = false;
+		if (!piece.start)
+			piece.start = out;
 		p = read_byte(p, out++);
 	}
 	if (!plain)
 		return NULL;
-	*out = '\0';
+	*end_piece(&piece, out) = '\0';
 	plain_cut(plain, max);
 	return plain;
 }

@@ -260,7 +260,7 @@ static const struct {
 	/* a gateway's page */
 	{ "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
 	  "<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n",
-	  { .developer_message = "502 Bad Gateway 502 Bad Gateway" } },
+	  { .developer_message = "502 Bad Gateway" } },
 	{ "upstream connect error", { .developer_message = "upstream connect error" } },
 };
 

@@ -20,7 +20,11 @@ static const struct {
 	  SIZE_MAX, "a b c" },
 	{ "<html><head><title>502 Bad Gateway</title></head>\r\n"
 	  "<body><center><h1>502 Bad Gateway</h1></center><hr>nginx</body></html>",
-	  SIZE_MAX, "502 Bad Gateway 502 Bad Gateway nginx" },
+	  SIZE_MAX, "502 Bad Gateway nginx" },
+	{ "<title>Gone</title><h1> Gone\n</h1><p>Gone</p><p>for good</p>", SIZE_MAX,
+	  "Gone for good" },
+	{ "<b>no</b> no <i>no, no</i>", SIZE_MAX, "no no, no" },
+	{ "no no<b></b>", SIZE_MAX, "no no" },
 	{ "<STYLE type=x>h1 { color: red }</STYLE >gone</style>a", SIZE_MAX, "a" },
 	{ "<script>if (1 < 2) alert('<b>')</script>a", SIZE_MAX, "a" },
 	{ "a<!-- b > c -->d", SIZE_MAX, "a d" },
