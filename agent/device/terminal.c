@@ -1,5 +1,6 @@
 #include <sys/ioctl.h>
 
+#include "fs.h"
 #include "macro.h"
 #include "terminal.h"
 
@@ -13,21 +14,6 @@
 #define COLUMNS_ASSUMED 80
 #define ROWS_ASSUMED	24
 #define END_OF_INPUT	'\x04' /* Ctrl-D */
-
-static int write_all(const char *text, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = write(STDOUT_FILENO, text, length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		length -= (size_t)n;
-	}
-	return 0;
-}
 
 bool terminal_is_capable(void)
 {
@@ -59,7 +45,7 @@ void terminal_enter(struct terminal *terminal)
 		raw.c_cc[VTIME] = 0;
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 	}
-	(void)write_all(ENTER, STRLEN(ENTER));
+	(void)fs_write_all(STDOUT_FILENO, ENTER, STRLEN(ENTER));
 }
 
 void terminal_leave(struct terminal *terminal)
@@ -67,7 +53,7 @@ void terminal_leave(struct terminal *terminal)
 	if (!terminal->entered)
 		return;
 	terminal->entered = false;
-	(void)write_all(LEAVE, STRLEN(LEAVE));
+	(void)fs_write_all(STDOUT_FILENO, LEAVE, STRLEN(LEAVE));
 	if (terminal->keys)
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal->saved);
 }
@@ -95,7 +81,7 @@ int terminal_draw(const char *text)
 	r = ferror(file) ? -ENOMEM : 0;
 	if (fclose(file) != 0 || r < 0)
 		return -ENOMEM;
-	return write_all(frame, length);
+	return fs_write_all(STDOUT_FILENO, frame, length);
 }
 
 bool terminal_read_end(void)

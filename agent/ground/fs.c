@@ -174,7 +174,7 @@ int fs_read_file(int at, const char *path, size_t max, char **ret, size_t *ret_l
 	return read_all(fd, max, ret, ret_length);
 }
 
-static int write_all(int fd, const char *text, size_t length)
+int fs_write_all(int fd, const char *text, size_t length)
 {
 	while (length > 0) {
 		ssize_t n = write(fd, text, length);
@@ -195,7 +195,7 @@ static int fill(int fd, const char *text, size_t length, const struct fs_write *
 	struct stat st;
 	int r;
 
-	r = write_all(fd, text, length);
+	r = fs_write_all(fd, text, length);
 	if (r < 0)
 		return r;
 	/* Made with 0600; the group comes first, since chown clears mode bits. */

@@ -58,6 +58,10 @@ struct fs_write {
 int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,
 		    const struct fs_write *how);
 
+/* Writes all of @text to @fd, waiting where that has to. 0 or a negative errno, and then
+ * part of it may be written. */
+int fs_write_all(int fd, const char *text, size_t length);
+
 /* Removes what a crash in fs_write_atomic() may have left of @name, if anything. Not
  * while another writes it. */
 void fs_clear_temporary(int dirfd, const char *name);
