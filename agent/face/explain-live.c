@@ -107,18 +107,25 @@ static bool tell_retry(struct explain *e)
 
 struct words {
 	const char *name;
-	const char *title, *within; /* at the begin of a sentence, and within one */
+	const char *gone;  /* as the journal has it */
+	const char *again; /* what is done about it, */
+	const char *well;  /* and until when */
 };
 
 static const struct words *service_words(const char *name)
 {
 	static const struct words services[] = {
-		{ "auth", "The token server", "the token server" },
-		{ "api", "The API", "the API" },
-		{ "disk", "The disk", "the disk" },
-		{ "storage", "The storage", "the storage" },
+		{ "auth", "Authorization fails", "the token server is asked again",
+		  "when it gives a token" },
+		{ "api", "The API is away", "the API is asked again", "when it is back" },
+		{ "disk", "The disk can't be written", "the disk is tried again",
+		  "when it can be written" },
+		{ "storage", "The storage is away", "the storage is asked again",
+		  "when it is back" },
 	};
-	static const struct words other = { "", "A service", "the service" };
+	static const struct words other = { "", "A service is away",
+					    "the service is asked again",
+					    "when it is back" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
 		if (streq(services[i].name, name))
@@ -132,22 +139,22 @@ static void tell_away(struct explain *e, const struct snapshot_service *s)
 	char since[CLOCK_STRING_MAX], at[CLOCK_STRING_MAX];
 
 	screen_say(&e->screen,
-		   "%s (%s) is away since %s: %s. Files that wait for it: %" PRIu64
+		   "%s (%s), since %s: %s. Files that wait for it: %" PRIu64
 		   "; none is lost.",
-		   words->title, s->target ? s->target : "?",
+		   words->gone, s->target ? s->target : "?",
 		   screen_instant(since, s->since),
 		   s->why ? s->why : "no reason is known", s->waiting);
 	if (s->next_try > 0)
-		explain_next(e,
-			     "%s is asked again on %s; when it is back, the file goes by "
-			     "itself.",
-			     words->within, screen_instant(at, s->next_try));
-	else
 		explain_next(
 			e,
-			"%s is being asked again now; when it is back, the file goes "
-			"by itself.",
-			words->within);
+			"%s on %s; %s, the file goes by itself. What is to be mended "
+			"here, if anything: asset-agent check --online",
+			words->again, screen_instant(at, s->next_try), words->well);
+	else
+		explain_next(e,
+			     "%s right now; %s, the file goes by itself. What is to be "
+			     "mended here, if anything: asset-agent check --online",
+			     words->again, words->well);
 }
 
 static void tell_spool(struct explain *e)
@@ -173,9 +180,7 @@ static void tell_spool(struct explain *e)
 			break;
 		case SNAPSHOT_HELD:
 			screen_say(&e->screen,
-				   "The files of this spool are held back, as they could "
-				   "not be moved to DoneDirectory= afterwards: %s.",
-				   why);
+				   "The files of this spool are held back: %s.", why);
 			explain_next(e, "it goes when that is mended.");
 			break;
 		}

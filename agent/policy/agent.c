@@ -42,7 +42,8 @@ static char *trouble_text(const struct agent *agent)
 	const struct health_service *away = health_away(&agent->health);
 	char *text;
 
-	if (!away || asprintf(&text, "%s can't be reached", away->name) < 0)
+	if (!away || asprintf(&text, "%s (%s)", health_words(&agent->health, away),
+			      away->name) < 0)
 		return NULL;
 	return text;
 }

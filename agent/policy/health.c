@@ -5,16 +5,17 @@
 
 static const struct {
 	const char *gone, *back; /* whole phrases */
+	const char *within;	 /* that it is gone, within a sentence */
 	enum log_kind gone_kind, back_kind;
 } parts[] = {
 	[HEALTH_AUTH] = { "Authorization fails", "Authorization works again",
-			  LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
-	[HEALTH_API] = { "The API is away", "The API is back", LOG_SERVICE_AWAY,
-			 LOG_SERVICE_BACK },
+			  "authorization fails", LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
+	[HEALTH_API] = { "The API is away", "The API is back", "the API is away",
+			 LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
 	[HEALTH_DISK] = { "The disk can't be written", "The disk can be written again",
-			  LOG_DISK_AWAY, LOG_DISK_BACK },
+			  "the disk can't be written", LOG_DISK_AWAY, LOG_DISK_BACK },
 	[HEALTH_STORAGE] = { "The storage is away", "The storage is back",
-			     LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
+			     "the storage is away", LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
 };
 
 static const char *const stages[] = {
@@ -62,8 +63,10 @@ health_probes health_hurry(struct health *health, unsigned renewed)
 	for (unsigned i = 0; i < ARRAY_SIZE(health->services); i++) {
 		bool is_other = renewed & 1U << part_of(i);
 
-		if (is_other)
+		if (is_other) {
 			mask |= bit(i);
+			health->services[i].renewed = true;
+		}
 		breaker_hurry(&health->services[i].breaker, now, is_other);
 	}
 	return mask;
@@ -242,13 +245,18 @@ void health_failed(struct health *health, unsigned index, health_probes *probes,
 	struct health_service *service = &health->services[index];
 	bool probe = take_probe(probes, index);
 	usec_t now = clock_monotonic();
+	bool opened;
 
 	snprintf(service->why, HEALTH_WHY_MAX, "%s", failure->why);
-	if (breaker_failed(&service->breaker, probe, now, failure->retry_after,
-			   random_draw()) == BREAKER_OPENED) {
+	opened = breaker_failed(&service->breaker, probe, now, failure->retry_after,
+				random_draw()) == BREAKER_OPENED;
+	if (opened) {
 		if (failure->where)
 			snprintf(service->name, HEALTH_NAME_MAX, "%s", failure->where);
 		service->since = clock_realtime();
+	}
+	if (opened || (probe && service->renewed)) {
+		service->renewed = false;
 		say_gone(service, part_of(index), failure, now);
 	} else {
 		log_debug("%s: %s", service->name,
@@ -300,6 +308,12 @@ const struct health_service *health_away(const struct health *health)
 		    health_counts(health, i))
 			return &health->services[i];
 	return NULL;
+}
+
+const char *health_words(const struct health *health,
+			 const struct health_service *service)
+{
+	return parts[part_of((unsigned)(service - health->services))].within;
 }
 
 unsigned health_failures(const struct health *health)

@@ -40,6 +40,7 @@ struct health_service {
 	struct breaker breaker;
 	usec_t since;		  /* real time, while it is away */
 	char why[HEALTH_WHY_MAX]; /* its last failure, for people; cut short if need be */
+	bool renewed;		  /* it is another one since it was told of */
 	uint64_t used; /* a host's: counts up with each time that one is spoken of */
 };
 
@@ -62,7 +63,8 @@ void health_configure(struct health *health, const struct backoff *backoff,
 		      usec_t request_interval, uint64_t request_burst);
 
 /* What is away may be probed at once, unless it asked for peace. Those of @renewed, bits
- * of enum health_need, are others now than they were, and are asked anyway. Returns the
+ * of enum health_need, are others now than they were, and are asked anyway; that they are
+ * away, too, is told anew. Returns the
  * bits of these by their index: who carries a probe of one loses it, and has no more to
  * say of it. */
 health_probes health_hurry(struct health *health, unsigned renewed);
@@ -125,6 +127,10 @@ bool health_counts(const struct health *health, unsigned index);
 /* The first service that is away, or NULL. Of the storage hosts only those count that the
  * latest grants named, if any did. */
 const struct health_service *health_away(const struct health *health);
+
+/* What is said of @service, which is away, within a sentence: "the API is away". */
+const char *health_words(const struct health *health,
+			 const struct health_service *service);
 
 /* The most probes in a row that any service has left unanswered. */
 unsigned health_failures(const struct health *health);

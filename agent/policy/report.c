@@ -6,12 +6,14 @@
 #include "macro.h"
 #include "metrics.h"
 #include "notify.h"
+#include "plain.h"
 #include "process.h"
 #include "progress.h"
 #include "report.h"
 
 #define INTERVAL USEC_PER_SEC	       /* between two */
 #define DELAY	 (100 * USEC_PER_MSEC) /* of the first: what comes together */
+#define WHY_MAX	 200		       /* characters of a reason in the STATUS= line */
 
 /* A file that is replaced as a whole each time. */
 struct report_file {
@@ -148,30 +150,63 @@ static void write_files(struct report *report, const struct survey *survey, bool
 	}
 }
 
+/* The day, too, where it was not within the last one. */
 static void format_since(char buffer[static CLOCK_STRING_MAX], usec_t real)
 {
+	bool is_recent = usec_sub(clock_realtime(), real) < USEC_PER_DAY;
 	time_t seconds = (time_t)(real / USEC_PER_SEC);
 	struct tm tm;
 
 	if (!localtime_r(&seconds, &tm) ||
-	    !strftime(buffer, CLOCK_STRING_MAX, "%H:%M", &tm))
+	    !strftime(buffer, CLOCK_STRING_MAX, is_recent ? "%H:%M" : "%F %H:%M", &tm))
 		buffer[0] = '\0';
+}
+
+/* In one line: what a service says is not ours. */
+static char *service_trouble(const struct health *health,
+			     const struct health_service *away)
+{
+	_cleanup_free_ char *why = plain_text(away->why, strlen(away->why), WHY_MAX);
+	char since[CLOCK_STRING_MAX], *text;
+
+	format_since(since, away->since);
+	if (asprintf(&text, "; %s since %s (%s): %s", health_words(health, away), since,
+		     away->name, why ? why : "") < 0)
+		return NULL;
+	return text;
+}
+
+static char *spool_trouble(const struct spool *spool)
+{
+	const struct spool_stats stats = spool_stats(spool);
+	bool is_away = stats.state == SPOOL_IS_AWAY;
+	char *text;
+
+	if (!is_away && stats.state != SPOOL_IS_HELD)
+		return NULL;
+	if (asprintf(&text, "; the spool %s is %s: %s", spool_config(spool)->name,
+		     is_away ? "away" : "held back", stats.why ? stats.why : "") < 0)
+		return NULL;
+	return text;
+}
+
+/* The first that there is, or NULL. */
+static char *trouble_text(const struct survey *survey)
+{
+	const struct health_service *away = health_away(survey->health);
+	char *text = away ? service_trouble(survey->health, away) : NULL;
+
+	for (size_t i = 0; i < survey->spool_count && !text; i++)
+		text = spool_trouble(survey->spools[i]);
+	return text;
 }
 
 static char *status_text(const struct survey *survey)
 {
-	const struct health_service *away = health_away(survey->health);
 	struct uploader_stats stats = uploader_stats(survey->uploader);
-	_cleanup_free_ char *trouble = NULL;
-	char since[CLOCK_STRING_MAX];
+	_cleanup_free_ char *trouble = trouble_text(survey);
 	char *text;
 
-	if (away) {
-		format_since(since, away->since);
-		if (asprintf(&trouble, "; %s unreachable since %s", away->name, since) <
-		    0)
-			trouble = NULL;
-	}
 	if (asprintf(&text,
 		     "Uploading %zu, waiting %zu%s, uploaded %" PRIu64 ", failed %" PRIu64
 		     "%s",

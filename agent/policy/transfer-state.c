@@ -191,10 +191,26 @@ static bool is_disowned(const struct transfer *t, unsigned index)
 	return t->disowned & (health_probes)1 << index;
 }
 
+/* What the service said, with the code or the status that it said it by; who looks for a
+ * 404 finds it. The caller frees it. NULL: for want of memory. */
+static char *answer_text(const struct transfer *t)
+{
+	const char *said = transfer_error_text(t);
+	char status[16], *text = NULL;
+
+	snprintf(status, sizeof(status), "%d", t->status);
+	if (t->error.code)
+		return asprintf(&text, "%s, %s", t->error.code, said) < 0 ? NULL : text;
+	if (t->status == 0 || strstr(said, status))
+		return strdup(said);
+	return asprintf(&text, "HTTP status %s, %s", status, said) < 0 ? NULL : text;
+}
+
 void transfer_report_failure(struct transfer *t, unsigned index, usec_t retry_after)
 {
+	_cleanup_free_ char *why = answer_text(t);
 	const struct health_failure failure = {
-		.why = transfer_error_text(t),
+		.why = why ? why : transfer_error_text(t),
 		.retry_after = retry_after,
 		.http_status = t->status,
 		.error_code = t->error.code,

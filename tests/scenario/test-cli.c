@@ -290,7 +290,7 @@ static void the_foot_of_a_drain_names_what_is_away_and_fits(void **state)
 	assert_int_equal(world_run_on_terminal(w, 120, "drain", NULL), 1);
 	screen = world_output(w);
 	assert_true(showed_at_foot(screen, "0 of 1 files, 0 bytes"));
-	assert_true(showed_at_foot(screen, " can't be reached"));
+	assert_true(showed_at_foot(screen, "authorization fails ("));
 	free(screen);
 	assert_int_equal(world_run_on_terminal(w, 16, "drain", NULL), 1);
 	screen = world_output(w);

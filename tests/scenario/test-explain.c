@@ -562,9 +562,9 @@ static void an_outage_is_told_with_its_reason(void **state)
 						   .status = 503,
 						   .body = "in repair" });
 	world_drop(w, "waits.txt", "waits");
-	wait_told(w, "waits.txt", "The API (");
-	assert_told(w, ") is away since 20");
-	assert_told(w, "in repair");
+	wait_told(w, "waits.txt", "The API is away (");
+	assert_told(w, "), since 20");
+	assert_told(w, ": HTTP status 503, in repair. Files");
 	assert_told(w, "Files that wait for it: 1; none is lost.");
 	assert_next(w, "the API is asked again on 20");
 	world_stop(w);

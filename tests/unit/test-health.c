@@ -145,6 +145,9 @@ static void test_goes_and_comes_back(void **state)
 		assert_non_null(strstr(said.text, "the service answered 503"));
 		assert_non_null(strstr(said.text, "waiting: 7"));
 		assert_ptr_equal(health_away(h), &h->services[index]);
+		/* The same words, but for the first letter. */
+		assert_true(startswith(PARTS[i].gone_words + 1,
+				       health_words(h, health_away(h)) + 1));
 		assert_int_equal(h->services[index].since, 1000100 * S);
 		/* Who does not need it goes on. */
 		assert_int_equal(health_next(h, need, now), now + S);
@@ -492,6 +495,34 @@ static void test_hurry(void **state)
 	assert_false(lost & 1U << HEALTH_DISK);
 }
 
+/* Who has mended the settings in vain is told so, once; a probe that was sent by the old
+ * ones, or is not due to them, says nothing. */
+static void test_what_became_another_and_is_away_too_is_told_anew(void **state)
+{
+	static struct health h;
+	health_probes probes = 0, none = 0;
+
+	(void)state;
+	health_init(&h, &BACKOFF, 0, 1);
+	health_failed(&h, HEALTH_API, &none, &FAILURE);
+	assert_int_equal(said.count, 1);
+	(void)health_hurry(&h, NEED_AUTH);
+	probes = health_start(&h, NEED_API, now);
+	health_failed(&h, HEALTH_API, &probes, &FAILURE);
+	assert_int_equal(said.count, 1);
+	(void)health_hurry(&h, NEED_API);
+	health_failed(&h, HEALTH_API, &none, &FAILURE);
+	assert_int_equal(said.count, 1);
+	probes = health_start(&h, NEED_API, now);
+	health_failed(&h, HEALTH_API, &probes, &FAILURE);
+	assert_int_equal(said.count, 2);
+	assert_true(startswith(said.text, "The API is away"));
+	now += 64 * S;
+	probes = health_start(&h, NEED_API, now);
+	health_failed(&h, HEALTH_API, &probes, &FAILURE);
+	assert_int_equal(said.count, 2);
+}
+
 static void test_other_settings(void **state)
 {
 	static const struct backoff slow = { 100 * S, 100 * S };
@@ -536,14 +567,23 @@ static void test_a_failure_says_where(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_all_is_well),	    TEST(test_goes_and_comes_back),
-		TEST(test_one_line),	    TEST(test_retry_after),
-		TEST(test_several_probes),  TEST(test_leave),
-		TEST(test_enter),	    TEST(test_hosts),
-		TEST(test_likely_hosts),    TEST(test_too_many_hosts),
-		TEST(test_long_names),	    TEST(test_request_rate),
-		TEST(test_rate_and_outage), TEST(test_hurry),
-		TEST(test_other_settings),  TEST(test_a_failure_says_where),
+		TEST(test_all_is_well),
+		TEST(test_goes_and_comes_back),
+		TEST(test_one_line),
+		TEST(test_retry_after),
+		TEST(test_several_probes),
+		TEST(test_leave),
+		TEST(test_enter),
+		TEST(test_hosts),
+		TEST(test_likely_hosts),
+		TEST(test_too_many_hosts),
+		TEST(test_long_names),
+		TEST(test_request_rate),
+		TEST(test_rate_and_outage),
+		TEST(test_hurry),
+		TEST(test_what_became_another_and_is_away_too_is_told_anew),
+		TEST(test_other_settings),
+		TEST(test_a_failure_says_where),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
