@@ -55,6 +55,25 @@ static void check_room(struct check *c, const char *path, uint64_t least)
 
 /* ---- one directory ---- */
 
+/* Whether not the directory itself is in the way, but the sandbox of the service. */
+static bool is_sandboxed(const struct check *c, const char *path, int error)
+{
+	return c->user.mounts >= 0 && access(path, W_OK) == 0 &&
+	       (error == -ENOENT || error == -EROFS);
+}
+
+/* It may name the directory, and show another that was in its place at the start. */
+static void tell_sandboxed(struct check *c, const char *what, const char *path, int error)
+{
+	screen_mark(
+		&c->screen, SCREEN_FAILED,
+		"%s: the sandbox of the service hides %s from it, or lets it write "
+		"nothing there: %s. To open it: systemctl edit asset-agent, and there "
+		"[Service] ReadWritePaths=%s; where the unit has that already: "
+		"systemctl restart asset-agent",
+		path, what, log_errno(error), path);
+}
+
 /* The nearest directory above @path that is there. The caller frees it. */
 static char *nearest(const char *path)
 {
@@ -76,6 +95,8 @@ static void check_missing(struct check *c, const char *what, const char *path)
 	if (r == 0)
 		screen_mark(&c->screen, SCREEN_OK,
 			    "%s: %s is not there yet, and will be made.", path, what);
+	else if (above && is_sandboxed(c, above, r))
+		tell_sandboxed(c, what, above, r);
 	else
 		screen_mark(&c->screen, SCREEN_FAILED,
 			    "%s: %s is not there, and %s can't make it in %s: %s. Make "
@@ -88,7 +109,9 @@ static bool check_writable(struct check *c, const char *what, const char *path)
 {
 	int r = ask(c, check_can_make_files, path);
 
-	if (r == -ENOENT)
+	if (r < 0 && is_sandboxed(c, path, r))
+		tell_sandboxed(c, what, path, r);
+	else if (r == -ENOENT)
 		check_missing(c, what, path);
 	else if (r < 0)
 		screen_mark(&c->screen, SCREEN_FAILED,
@@ -119,13 +142,19 @@ static void check_state(struct check *c)
 		check_room(c, path, STATE_ROOM_MIN);
 }
 
-/* The directory of the file @path, which the agent writes. */
-static void check_directory_of(struct check *c, const char *what, const char *path)
+/* The file @path, which the agent writes as @key. */
+static void check_file_to_write(struct check *c, const char *key, const char *path)
 {
-	_cleanup_free_ char *directory = strdup(path);
+	_cleanup_free_ char *directory = strdup(path), *what = NULL;
+	struct stat st;
 
-	if (!directory)
+	if (!directory || asprintf(&what, "the directory of %s", key) < 0)
 		return;
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		screen_mark(&c->screen, SCREEN_FAILED,
+			    "%s%s is a directory. Name a file in it.", key, path);
+		return;
+	}
 	if (strrchr(directory, '/') == directory)
 		directory[1] = '\0';
 	else
@@ -244,13 +273,16 @@ static void tell_unusable(struct check *c, const struct config_spool *spool, int
 		screen_mark(&c->screen, SCREEN_FAILED,
 			    "%s: the spool is no directory. Set another Path=.",
 			    spool->path);
-	else if (c->user.mounts >= 0 && access(spool->path, W_OK) == 0 &&
-		 (error == -ENOENT || error == -EROFS))
-		screen_mark(&c->screen, SCREEN_FAILED,
-			    "%s: the sandbox of the service hides the spool from it, or "
-			    "lets it write nothing there: %s. To open it: systemctl edit "
-			    "asset-agent, and there [Service] ReadWritePaths=%s",
-			    spool->path, log_errno(error), spool->path);
+	else if (is_sandboxed(c, spool->path, error))
+		tell_sandboxed(c, "the spool", spool->path, error);
+	else if (error == -EACCES)
+		screen_mark(
+			&c->screen, SCREEN_FAILED,
+			"%s: the spool can't be used by %s, who must list it, read its "
+			"files and make sidecars: %s. To let it: chgrp %s %s; chmod 2770 "
+			"%s",
+			spool->path, c->user.name, log_errno(error), c->user.name,
+			spool->path, spool->path);
 	else
 		screen_mark(
 			&c->screen, SCREEN_FAILED,
@@ -289,11 +321,9 @@ static void check_spool(struct check *c, const struct config_spool *spool)
 void check_places(struct check *c)
 {
 	check_state(c);
-	check_directory_of(c,
-			   "the directory of StatusFile=", c->config->report.status_file);
+	check_file_to_write(c, "StatusFile=", c->config->report.status_file);
 	if (c->config->report.metrics_file)
-		check_directory_of(c, "the directory of MetricsFile=",
-				   c->config->report.metrics_file);
+		check_file_to_write(c, "MetricsFile=", c->config->report.metrics_file);
 	for (size_t i = 0; i < c->config->spool_count; i++)
 		check_spool(c, &c->config->spools[i]);
 }

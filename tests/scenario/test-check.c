@@ -213,6 +213,7 @@ static void a_spool_that_may_not_be_used_fails(void **state)
 	world_start(w, &options);
 	set_mode(w->spool, 0500);
 	find(w, 1, "FAILED ", "/spool: the spool can't be used by ");
+	assert_line(w, "FAILED ", "Permission denied. To let it: chgrp ");
 	set_mode(w->spool, 0300);
 	find(w, 1, "FAILED ", "/spool: the spool can't be used by ");
 	set_mode(w->spool, 0600);
@@ -251,6 +252,19 @@ static void the_directories_of_reports_are_tried(void **state)
 	world_start(w, &options);
 	find(w, 1, "FAILED ", "/secret: the directory of StatusFile= can't be written");
 	assert_line(w, "ok ", "/metrics: the directory of MetricsFile= is not there yet");
+	world_stop(w);
+}
+
+static void a_report_in_the_place_of_a_directory_fails(void **state)
+{
+	static const struct world_options options = {
+		.no_agent = true,
+		.report = "MetricsFile=@ROOT@/spool\n",
+	};
+	struct world *w = *state;
+
+	world_start(w, &options);
+	find(w, 1, "FAILED ", "/spool is a directory. Name a file in it.");
 	world_stop(w);
 }
 
@@ -939,6 +953,7 @@ int main(void)
 		scenario(a_spool_that_may_not_be_used_fails),
 		scenario(a_state_directory_that_may_not_be_used_fails),
 		scenario(the_directories_of_reports_are_tried),
+		scenario(a_report_in_the_place_of_a_directory_fails),
 		scenario(a_spool_that_is_closed_to_its_group_is_warned_of),
 		scenario(a_spool_behind_a_closed_door_is_warned_of),
 		scenario(a_done_directory_that_is_a_file_fails),
