@@ -219,11 +219,15 @@ int spool_directory_may_write(struct spool_directory *directory, int fd)
 {
 	struct spool *spool = directory->spool;
 	int error = faccessat(fd, ".", W_OK, AT_EACCESS) < 0 ? -errno : 0;
+	bool closed = error == -EACCES || error == -EROFS;
 
-	if (error == -EACCES && spool && !directory->closed)
+	if (closed && spool && !directory->closed)
 		spool->ops->news(spool->userdata, spool, directory,
 				 SPOOL_DIRECTORY_UNWRITABLE, error);
-	directory->closed = error == -EACCES;
+	directory->closed = closed;
+	/* No event tells that a filesystem was mounted otherwise. */
+	if (error == -EROFS && spool)
+		spool_look_at(directory, next_poll(spool));
 	return error;
 }
 

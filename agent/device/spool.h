@@ -119,8 +119,9 @@ void spool_warn_no_place(struct spool_directory *directory, const char *name,
 			 const struct stat *st);
 
 /* Whether a file can be made in @directory, open as @fd: 0; -EACCES: it may not, which is
- * told, once, and a change of its mode will bring its files back; or another negative
- * errno. */
+ * told, once, and a change of its mode will bring its files back; -EROFS: its filesystem
+ * is read-only, which is told likewise, and the next look brings them back; or another
+ * negative errno. */
 int spool_directory_may_write(struct spool_directory *directory, int fd);
 
 /* How to tell whether a file in @directory is whole. */

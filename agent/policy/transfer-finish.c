@@ -50,8 +50,9 @@ static bool is_names_own_fault(int error)
 static bool is_directorys_fault(const struct transfer *t)
 {
 	int fd = spool_directory_fd(t->directory);
+	int r = fd >= 0 ? spool_directory_may_write(t->directory, fd) : 0;
 
-	return fd >= 0 && spool_directory_may_write(t->directory, fd) == -EACCES;
+	return r == -EACCES || r == -EROFS;
 }
 
 /* The sidecar could not be written: what is to be told in it is kept, and it is tried

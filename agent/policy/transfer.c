@@ -13,11 +13,12 @@
 /* ---- take ---- */
 
 /* A directory that is gone, one that takes no file, or another directory in the place of
- * the sidecar: whatever it is, there is an event when that changes. */
+ * the sidecar: whatever it is, there is an event when that changes, or the next look. */
 static bool will_be_told(int error)
 {
 	return error == -ENOENT || error == -ESTALE || error == -EACCES ||
-	       error == -EISDIR || error == -ENOTDIR || error == -ELOOP;
+	       error == -EROFS || error == -EISDIR || error == -ENOTDIR ||
+	       error == -ELOOP;
 }
 
 static void no_directory(struct transfer *t, int error, const char *what)

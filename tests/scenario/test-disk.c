@@ -205,13 +205,15 @@ static void a_disk_of_the_state_that_may_not_be_written_is_refused(void **state)
 
 /* ---- the spool's disk ---- */
 
+#define LOOK "PollInterval=100ms\n"
+
 static const struct {
 	const char *after;
 	const char *done; /* below the world's directory; NULL: they are deleted */
 } ways[] = {
-	{ "AfterUpload=keep\n", "spool" },
-	{ "AfterUpload=delete\n", NULL },
-	{ "AfterUpload=move\nDoneDirectory=@ROOT@/spool/done\n", "spool/done" },
+	{ LOOK "AfterUpload=keep\n", "spool" },
+	{ LOOK "AfterUpload=delete\n", NULL },
+	{ LOOK "AfterUpload=move\nDoneDirectory=@ROOT@/spool/done\n", "spool/done" },
 };
 
 static void assert_ended_as(struct world *w, const char *done)
@@ -241,10 +243,8 @@ static void assert_none_is_lost(struct world *w)
 	}
 }
 
-/* Files are there when the spool's disk becomes as @worsen makes it, until @mend. */
-static void ride_out_at_the_spool(struct world *w, size_t way,
-				  void (*worsen)(struct world *w),
-				  void (*mend)(struct world *w))
+/* Files are there when the spool's disk fills up, until there is room again. */
+static void ride_out_a_full_spool(struct world *w, size_t way)
 {
 	struct world_options options = { .retry = RETRY,
 					 .spool = ways[way].after,
@@ -254,13 +254,13 @@ static void ride_out_at_the_spool(struct world *w, size_t way,
 	world_start(w, &options);
 	mount_disk(w->spool);
 	write_files(w);
-	worsen(w);
+	free(fill_disk(w->spool));
 	world_launch(w);
 	/* Not that of the state, which has room. */
 	assert_true(asprintf(&named, "The disk can't be written (%s): ", w->spool) > 0);
 	world_wait_log(w, named);
 	assert_none_is_lost(w);
-	mend(w);
+	world_remove(w, ".filler");
 	assert_ended_as(w, ways[way].done);
 	assert_told_once(w);
 	assert_cost_nothing(w);
@@ -268,54 +268,59 @@ static void ride_out_at_the_spool(struct world *w, size_t way,
 	unmount(w->spool);
 }
 
-static void fill_spool(struct world *w)
+/* Its files wait, unasked for, and the disk as such is well. */
+static void ride_out_a_read_only_spool(struct world *w, size_t way)
 {
-	free(fill_disk(w->spool));
-}
+	struct world_options options = { .retry = RETRY,
+					 .spool = ways[way].after,
+					 .no_agent = true };
 
-static void empty_spool(struct world *w)
-{
-	world_remove(w, ".filler");
-}
-
-static void forbid_spool(struct world *w)
-{
+	world_start(w, &options);
+	mount_disk(w->spool);
+	write_files(w);
 	make_writable(w->spool, false);
-}
-
-static void allow_spool(struct world *w)
-{
+	world_launch(w);
+	world_wait_log(w, "No sidecar can be written in the directory");
+	world_wait_log(w, "Read-only file system. Its files wait");
+	assert_none_is_lost(w);
+	assert_int_equal(service_asset_count(w->service), 0);
 	make_writable(w->spool, true);
+	assert_ended_as(w, ways[way].done);
+	assert_int_equal(world_count_log(w, "No sidecar can be written"), 1);
+	assert_int_equal(world_count_log(w, "The disk can't be written"), 0);
+	assert_cost_nothing(w);
+	world_stop(w);
+	unmount(w->spool);
 }
 
 static void a_full_spool_whose_files_are_kept_is_waited_for(void **state)
 {
-	ride_out_at_the_spool(*state, 0, fill_spool, empty_spool);
+	ride_out_a_full_spool(*state, 0);
 }
 
 static void a_full_spool_whose_files_are_deleted_is_waited_for(void **state)
 {
-	ride_out_at_the_spool(*state, 1, fill_spool, empty_spool);
+	ride_out_a_full_spool(*state, 1);
 }
 
 static void a_full_spool_whose_files_are_moved_is_waited_for(void **state)
 {
-	ride_out_at_the_spool(*state, 2, fill_spool, empty_spool);
+	ride_out_a_full_spool(*state, 2);
 }
 
 static void a_read_only_spool_whose_files_are_kept_is_waited_for(void **state)
 {
-	ride_out_at_the_spool(*state, 0, forbid_spool, allow_spool);
+	ride_out_a_read_only_spool(*state, 0);
 }
 
 static void a_read_only_spool_whose_files_are_deleted_is_waited_for(void **state)
 {
-	ride_out_at_the_spool(*state, 1, forbid_spool, allow_spool);
+	ride_out_a_read_only_spool(*state, 1);
 }
 
 static void a_read_only_spool_whose_files_are_moved_is_waited_for(void **state)
 {
-	ride_out_at_the_spool(*state, 2, forbid_spool, allow_spool);
+	ride_out_a_read_only_spool(*state, 2);
 }
 
 /* ---- DoneDirectory on another disk ---- */
