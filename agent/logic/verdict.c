@@ -62,6 +62,9 @@ static const struct rule RULES[] = {
 	{ STAGE_UPLOAD, { 400 }, "IncompleteBody", .then = VERDICT_AGAIN },
 	/* Every file lacks it, and `Header=` can give it. */
 	{ STAGE_UPLOAD, { 400 }, "MissingRequiredHeader", .then = VERDICT_PAUSE_STORAGE },
+	/* Swift's word for a body that is not what was said of it: damaged on its way. In
+	 * any case it speaks of this file. */
+	{ STAGE_UPLOAD, { 422 }, .then = VERDICT_AGAIN },
 	/* This file's size or type. */
 	{ STAGE_UPLOAD, { 400, 411, 413, 415 }, .then = VERDICT_REJECT },
 	/* 405, 408, 429, 5xx, redirects, or no answer: every file would meet the same. */

@@ -438,7 +438,7 @@ static enum fate fate_of(enum endpoint endpoint, int status)
 {
 	static const int create_refused[] = { 400, 413, 422, 0 };
 	static const int upload_refused[] = { 400, 411, 413, 415, 0 };
-	static const int upload_retried[] = { 401, 403, 404, 409, 410, 412, 0 };
+	static const int upload_retried[] = { 401, 403, 404, 409, 410, 412, 422, 0 };
 
 	if (endpoint == ENDPOINT_CREATE && is_among(status, create_refused))
 		return FATE_REFUSED;
