@@ -194,8 +194,8 @@ static void on_token(void *userdata, const struct token_failure *failure)
 	    (failure->answer.transport == TRANSPORT_ANSWERED ||
 	     failure->answer.transport == TRANSPORT_BAD_ANSWER || !failure->answer.look))
 		screen_mark(&o->check->screen, SCREEN_FAILED,
-			    "No token: %s. Look at [Auth] and at the client secret.",
-			    failure->why);
+			    "No token: %.*s. Look at [Auth] and at the client secret.",
+			    text_clause(failure->why), failure->why);
 }
 
 static void tell_token(struct online *o)

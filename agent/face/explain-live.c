@@ -88,15 +88,16 @@ static bool tell_retry(struct explain *e)
 {
 	for (size_t i = 0; i < e->live.retry_count; i++) {
 		const struct snapshot_retry *r = &e->live.retries[i];
+		const char *why = r->why ? r->why : "no reason is known";
 		char at[CLOCK_STRING_MAX];
 
 		if (!is_it(e, r->file))
 			continue;
 		screen_instant(at, r->next_try);
 		screen_say(&e->screen,
-			   "Try %" PRIu64 " of %" PRIu64 " failed at stage %s: %s.",
+			   "Try %" PRIu64 " of %" PRIu64 " failed at stage %s: %.*s.",
 			   r->attempts, e->config->retry.max_attempts,
-			   stage_name(r->stage), r->why ? r->why : "no reason is known");
+			   stage_name(r->stage), text_clause(why), why);
 		explain_next(e, "it is tried again on %s.", at);
 		return true;
 	}
@@ -137,13 +138,13 @@ static void tell_away(struct explain *e, const struct snapshot_service *s)
 {
 	const struct words *words = service_words(s->name);
 	char since[CLOCK_STRING_MAX], at[CLOCK_STRING_MAX];
+	const char *why = s->why ? s->why : "no reason is known";
 
 	screen_say(&e->screen,
-		   "%s (%s), since %s: %s. Files that wait for it: %" PRIu64
+		   "%s (%s), since %s: %.*s. Files that wait for it: %" PRIu64
 		   "; none is lost.",
 		   words->gone, s->target ? s->target : "?",
-		   screen_instant(since, s->since),
-		   s->why ? s->why : "no reason is known", s->waiting);
+		   screen_instant(since, s->since), text_clause(why), why, s->waiting);
 	if (s->next_try > 0)
 		explain_next(
 			e,

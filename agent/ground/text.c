@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <limits.h>
 #include <stdint.h>
 
 #include "macro.h"
@@ -162,4 +163,20 @@ void text_hide(char *text, const char *secret)
 		memmove(text + stars, text + length, strlen(text + length) + 1);
 		text += stars - 1;
 	}
+}
+
+static size_t without_blanks(const char *text, size_t length)
+{
+	while (length > 0 && strchr(" \t\r\n", text[length - 1]))
+		length--;
+	return length;
+}
+
+int text_clause(const char *text)
+{
+	size_t length = without_blanks(text, strlen(text));
+
+	if (length > 1 && text[length - 1] == '.' && text[length - 2] != '.')
+		length = without_blanks(text, length - 1);
+	return (int)MIN(length, (size_t)INT_MAX);
 }

@@ -20,3 +20,7 @@ char *text_escape(const char *bytes, size_t length);
 /* Writes stars over each @secret in @text, which may get shorter: as it is, or
  * percent-encoded in whole or in part, with spaces as + too. "" is nowhere. */
 void text_hide(char *text, const char *secret);
+
+/* How much of what a server said is printed in the midst of a sentence of ours, for
+ * "%.*s": without the white space and the full stop at its end. An ellipsis stays. */
+int text_clause(const char *text);

@@ -2,6 +2,7 @@
 #include "log.h"
 #include "macro.h"
 #include "random.h"
+#include "text.h"
 
 static const struct {
 	const char *gone, *back; /* whole phrases */
@@ -234,9 +235,9 @@ static void say_gone(const struct health_service *service, enum health_part part
 	};
 
 	log_event(LOG_WARNING, parts[part].gone_kind, &fields,
-		  "%s (%s): %s. Files waiting: %zu, none is lost; next try in %s.",
-		  parts[part].gone, service->name, failure->why, failure->waiting,
-		  clock_format_span(span, wait));
+		  "%s (%s): %.*s. Files waiting: %zu, none is lost; next try in %s.",
+		  parts[part].gone, service->name, text_clause(failure->why),
+		  failure->why, failure->waiting, clock_format_span(span, wait));
 }
 
 void health_failed(struct health *health, unsigned index, health_probes *probes,

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "macro.h"
 #include "random.h"
+#include "text.h"
 #include "transfer-finish.h"
 
 static struct log_fields failure_fields(const struct transfer *t, const char *path)
@@ -92,17 +93,18 @@ static void log_given_up(const struct transfer *t)
 {
 	_cleanup_free_ char *path = transfer_path(t);
 	struct log_fields fields = failure_fields(t, path);
+	const char *why = transfer_error_text(t);
 
 	fields.has_size = true;
 	fields.size = t->identity.size;
 
 	log_event(
 		level_of(t, LOG_GIVEN_UP, &fields), LOG_GIVEN_UP, &fields,
-		"Gave up %s after %u %s, at stage %s: %s%s%s. Delete %s" SIDECAR_ERROR_SUFFIX
+		"Gave up %s after %u %s, at stage %s: %s%s%.*s. Delete %s" SIDECAR_ERROR_SUFFIX
 		" or change the file to try again.",
 		path ? path : t->name, t->attempts, t->attempts == 1 ? "try" : "tries",
 		stage_name(t->stage), t->error.code ? t->error.code : "",
-		t->error.code ? ", " : "", transfer_error_text(t), t->name);
+		t->error.code ? ", " : "", text_clause(why), why, t->name);
 }
 
 void transfer_give_up(struct transfer *t)
@@ -150,12 +152,12 @@ static void log_retrying(const struct transfer *t, usec_t wait)
 	_cleanup_free_ char *path = transfer_path(t);
 	char span[CLOCK_STRING_MAX];
 	struct log_fields fields = failure_fields(t, path);
+	const char *why = transfer_error_text(t);
 
 	fields.retry = MAX(wait, 1U);
-
 	log_event(level_of(t, LOG_RETRYING, &fields), LOG_RETRYING, &fields,
-		  "Could not upload %s: %s; try %u of %" PRIu64 " in %s.",
-		  path ? path : t->name, transfer_error_text(t), t->attempts + 1,
+		  "Could not upload %s: %.*s; try %u of %" PRIu64 " in %s.",
+		  path ? path : t->name, text_clause(why), why, t->attempts + 1,
 		  t->services->config->retry.max_attempts, clock_format_span(span, wait));
 }
 

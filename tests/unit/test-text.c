@@ -189,6 +189,23 @@ static void test_hide(void **state)
 	}
 }
 
+static void test_clause(void **state)
+{
+	static const struct {
+		const char *text;
+		int length;
+	} rows[] = {
+		{ "", 0 },	  { ".", 1 },	     { "gone", 4 },
+		{ "gone.", 4 },	  { "gone .\n", 4 }, { "gone. \r\n\t ", 4 },
+		{ "wait...", 7 }, { "one. two", 8 }, { "gone!", 5 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (text_clause(rows[i].text) != rows[i].length)
+			fail_msg("row %zu: %d", i, text_clause(rows[i].text));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -197,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_to_utf8_is_idempotent),
 		cmocka_unit_test(test_escape_is_safe),
 		cmocka_unit_test(test_hide),
+		cmocka_unit_test(test_clause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
