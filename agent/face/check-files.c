@@ -10,7 +10,6 @@
 #include "x509.h"
 
 #define FILE_MAX     ((size_t)1024 * 1024) /* bytes of one that we read */
-#define CREDENTIAL   SYSCONFDIR "/asset-agent/client-secret" /* LoadCredential= */
 #define WARN_EXPIRES (14 * USEC_PER_DAY)
 
 /* Whether the service's user can read the file @path. */

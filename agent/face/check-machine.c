@@ -9,6 +9,7 @@
 #include "fs.h"
 #include "log.h"
 #include "parse.h"
+#include "snapshot.h"
 
 #define WATCHES	       "/proc/sys/fs/inotify/max_user_watches"
 #define INSTANCES      "/proc/sys/fs/inotify/max_user_instances"
@@ -163,6 +164,49 @@ static void check_agent(struct check *c, pid_t agent)
 			    log_errno(agent));
 }
 
+/* It knows what a look from outside may miss: what it is refused, and with what. */
+static void check_live(struct check *c, const struct snapshot *live)
+{
+	struct stat secret;
+	char since[CLOCK_STRING_MAX];
+
+	for (size_t i = 0; i < live->service_count; i++) {
+		const struct snapshot_service *s = &live->services[i];
+
+		if (s->health == SNAPSHOT_AWAY)
+			screen_mark(&c->screen, SCREEN_WARNING,
+				    "asset-agent itself has trouble with %s (%s) since "
+				    "%s: %s.",
+				    s->name, s->target ? s->target : "?",
+				    screen_instant(since, s->since),
+				    s->why ? s->why : "no reason is known");
+	}
+	if (!c->config->auth.token_file && !c->config->auth.client_secret_file &&
+	    stat(CREDENTIAL, &secret) == 0 &&
+	    usec_from_timespec(secret.st_mtim) > live->started)
+		screen_mark(&c->screen, SCREEN_WARNING,
+			    "The credential " CREDENTIAL
+			    " is newer than the running service, which got the old one "
+			    "at its start. To use it: systemctl restart asset-agent");
+}
+
+static void check_status_file(struct check *c, pid_t agent)
+{
+	_cleanup_free_ char *text = NULL;
+	struct snapshot live = {};
+	size_t length;
+
+	if (agent <= 0 ||
+	    fs_read_file(AT_FDCWD, c->config->report.status_file, SNAPSHOT_SIZE_MAX,
+			 &text, &length) < 0 ||
+	    snapshot_parse(text, length, &live, NULL) < 0)
+		return;
+	/* Not what one that was killed has left. */
+	if (live.pid == (uint64_t)agent)
+		check_live(c, &live);
+	snapshot_done(&live);
+}
+
 /* ---- plain http, and the clock ---- */
 
 static void check_insecure(struct check *c)
@@ -214,4 +258,5 @@ void check_machine(struct check *c)
 	check_insecure(c);
 	check_clock(c);
 	check_agent(c, c->agent);
+	check_status_file(c, c->agent);
 }

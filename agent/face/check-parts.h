@@ -9,6 +9,8 @@
 #include "config.h"
 #include "screen.h"
 
+#define CREDENTIAL SYSCONFDIR "/asset-agent/client-secret" /* LoadCredential= */
+
 struct check {
 	const struct config *config;
 	struct screen screen;

@@ -82,7 +82,7 @@ int check_command(const struct command_line *line)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
 	struct check c = {};
-	int status = command_load_config(line->config_file, &config);
+	int status = command_load_config_to_look(line->config_file, &config);
 
 	if (status != EXIT_SUCCESS)
 		return status;

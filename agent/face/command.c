@@ -1,7 +1,8 @@
-#include <stdio.h>
-#include <stdlib.h>
+#include <grp.h>
+#include <sys/stat.h>
 
 #include "command.h"
+#include "fs.h"
 #include "log.h"
 
 int command_usage(const char *complaint, const char *argument)
@@ -29,4 +30,44 @@ int command_load_config(const char *file, struct config **ret)
 	fprintf(stderr, "asset-agent: could not read the configuration: %s\n",
 		log_errno(r));
 	return EXIT_FAILURE;
+}
+
+/* Whose members may read @path, or get to it, where that is what keeps us out. NULL: no
+ * group's, or it can't be told. */
+static const struct group *group_of(const char *path)
+{
+	_cleanup_free_ char *directory = strdup(path);
+	struct stat st;
+
+	if (!directory)
+		return NULL;
+	*strrchr(directory, '/') = '\0';
+	if (stat(path, &st) < 0 && stat(directory, &st) < 0)
+		return NULL;
+	if (!(st.st_mode & S_IRGRP))
+		return NULL;
+	return getgrgid(st.st_gid);
+}
+
+void command_say_forbidden(const char *path, FILE *out)
+{
+	const struct group *group = group_of(path);
+
+	if (group)
+		fprintf(out,
+			"You may not read %s. Use sudo, or join the group %s: sudo usermod "
+			"-aG %s $USER, then log in again.\n",
+			path, group->gr_name, group->gr_name);
+	else
+		fprintf(out, "You may not read %s. Use sudo.\n", path);
+}
+
+int command_load_config_to_look(const char *file, struct config **ret)
+{
+	const char *path = file ? file : CONFIG_FILE;
+	int status = command_load_config(file, ret);
+
+	if (status == EXIT_CONFIG && access(path, R_OK) < 0 && errno == EACCES)
+		command_say_forbidden(path, stderr);
+	return status;
 }

@@ -7,6 +7,8 @@
  * options and how many arguments each takes.
  */
 
+#include <stdio.h>
+
 #include "config.h"
 
 enum {
@@ -30,3 +32,10 @@ int command_usage(const char *complaint, const char *argument);
 /* Reads the configuration @file (NULL: the default) and tells each fault on standard
  * error. EXIT_SUCCESS, and the caller frees *@ret; else the exit status. */
 int command_load_config(const char *file, struct config **ret);
+
+/* The same for who looks on, who may be anybody: also tells how to get leave to read it.
+ */
+int command_load_config_to_look(const char *file, struct config **ret);
+
+/* Says on @out that @path may not be read, and how to get leave. */
+void command_say_forbidden(const char *path, FILE *out);

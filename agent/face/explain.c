@@ -164,7 +164,7 @@ int explain_command(const struct command_line *line)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
 	struct explain e = {};
-	int status = command_load_config(line->config_file, &config);
+	int status = command_load_config_to_look(line->config_file, &config);
 	int r;
 
 	if (status != EXIT_SUCCESS)

@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <signal.h>
 
@@ -143,38 +142,12 @@ static void say_ledger(const struct config *config, FILE *out)
 			counts[LEDGER_WAITING]);
 }
 
-/* Whose members may read @path, or get to it, where that is what keeps us out. NULL: no
- * group's, or it can't be told. */
-static const char *group_of(const char *path)
-{
-	_cleanup_free_ char *directory = strdup(path);
-	const struct group *group;
-	struct stat st;
-
-	if (!directory)
-		return NULL;
-	*strrchr(directory, '/') = '\0';
-	if (stat(path, &st) < 0 && stat(directory, &st) < 0)
-		return NULL;
-	if (!(st.st_mode & S_IRGRP))
-		return NULL;
-	group = getgrgid(st.st_gid);
-	return group ? group->gr_name : NULL;
-}
-
 static void say_not_told(const char *path, int error, FILE *out)
 {
-	const char *group = group_of(path);
-
-	if (error != -EACCES)
-		fprintf(out, "%s can't be read: %s.\n", path, log_errno(error));
-	else if (group)
-		fprintf(out,
-			"You may not read %s. Use sudo, or join the group %s: sudo usermod "
-			"-aG %s $USER, then log in again.\n",
-			path, group, group);
+	if (error == -EACCES)
+		command_say_forbidden(path, out);
 	else
-		fprintf(out, "You may not read %s. Use sudo.\n", path);
+		fprintf(out, "%s can't be read: %s.\n", path, log_errno(error));
 }
 
 static void say_left_behind(const struct config *config, const struct snapshot *snapshot,
@@ -376,7 +349,7 @@ static int watch_screen(const struct config *config)
 int status_command(const struct command_line *line)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
-	int status = command_load_config(line->config_file, &config);
+	int status = command_load_config_to_look(line->config_file, &config);
 
 	if (status != EXIT_SUCCESS)
 		return status;

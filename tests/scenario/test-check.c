@@ -12,7 +12,9 @@
 #include <cmocka.h>
 
 #include "certificate.h"
+#include "fs.h"
 #include "macro.h"
+#include "snapshot.h"
 #include "world.h"
 
 #define DAY (24 * 3600)
@@ -252,6 +254,34 @@ static void the_directories_of_reports_are_tried(void **state)
 	world_start(w, &options);
 	find(w, 1, "FAILED ", "/secret: the directory of StatusFile= can't be written");
 	assert_line(w, "ok ", "/metrics: the directory of MetricsFile= is not there yet");
+	world_stop(w);
+}
+
+/* Which is refused what a look from outside is not. */
+static void what_the_agent_has_trouble_with_is_told(void **state)
+{
+	static const struct world_options options = {
+		.retry = "InitialDelay=1h\nMaxDelay=1h\n",
+	};
+	struct world *w = *state;
+	usec_t deadline = usec_add(clock_monotonic(), world_patience());
+	_cleanup_free_ char *status = NULL, *text = NULL;
+
+	world_start(w, &options);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_CREATE,
+						   .action = FAULT_ANSWER,
+						   .status = 403,
+						   .body = "not you" });
+	world_drop(w, "waits.txt", "waits");
+	world_wait_log(w, "The API is away");
+	status = world_beside(w, "status.json");
+	do {
+		free(text);
+		text = NULL;
+		(void)fs_read_file(AT_FDCWD, status, SNAPSHOT_SIZE_MAX, &text, NULL);
+	} while (!(text && strstr(text, "not you")) && clock_monotonic() < deadline);
+	find(w, 0, "warning ", "asset-agent itself has trouble with api (");
+	assert_line(w, "warning ", ": HTTP status 403, not you.");
 	world_stop(w);
 }
 
@@ -954,6 +984,7 @@ int main(void)
 		scenario(a_state_directory_that_may_not_be_used_fails),
 		scenario(the_directories_of_reports_are_tried),
 		scenario(a_report_in_the_place_of_a_directory_fails),
+		scenario(what_the_agent_has_trouble_with_is_told),
 		scenario(a_spool_that_is_closed_to_its_group_is_warned_of),
 		scenario(a_spool_behind_a_closed_door_is_warned_of),
 		scenario(a_done_directory_that_is_a_file_fails),

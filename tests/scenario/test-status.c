@@ -394,6 +394,24 @@ static void who_may_not_read_it_is_told_what_to_do(void **state)
 	world_stop(w);
 }
 
+static void who_may_not_read_the_configuration_is_told_too(void **state)
+{
+	static const struct world_options options = { .no_agent = true,
+						      .powerless = true };
+	struct world *w = *state;
+	_cleanup_free_ char *path = NULL;
+
+	world_start(w, &options);
+	path = world_beside(w, "agent.conf");
+	world_chmod(w, path, 0040);
+	world_mark_log(w);
+	assert_int_equal(world_run(w, "status", NULL), 78);
+	world_wait_log(w, "agent.conf: can't be read: Permission denied");
+	world_wait_log(w, "Use sudo, or join the group ");
+	world_chmod(w, path, 0640);
+	world_stop(w);
+}
+
 static void watching_needs_a_terminal(void **state)
 {
 	struct world *w = *state;
@@ -622,6 +640,7 @@ int main(void)
 		scenario(another_program_of_the_same_number_is_not_taken_for_it),
 		scenario(a_file_that_is_no_status_is_refused),
 		scenario(who_may_not_read_it_is_told_what_to_do),
+		scenario(who_may_not_read_the_configuration_is_told_too),
 		scenario(watching_needs_a_terminal),
 		scenario(a_watched_screen_is_drawn_anew_with_each_change),
 		scenario(a_watched_screen_shows_how_a_transfer_goes_on),
