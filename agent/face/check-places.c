@@ -4,6 +4,7 @@
 
 #include "check-parts.h"
 #include "fs.h"
+#include "ledger.h"
 #include "log.h"
 #include "size.h"
 
@@ -129,6 +130,24 @@ static bool is_made_by_systemd(const char *path, const char *standard)
 	return streq(path, standard) && access(path, F_OK) < 0;
 }
 
+/* One that was made by another user, such as root who tried the program by hand. */
+static void check_ledger(struct check *c, const char *directory)
+{
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/" LEDGER_FILE, directory) < 0) {
+		path = NULL;
+		return;
+	}
+	r = ask(c, check_can_read_file, path);
+	if (r == -EACCES)
+		screen_mark(&c->screen, SCREEN_FAILED,
+			    "%s: the ledger can't be read by %s: %s. To let it: chown -R "
+			    "%s: %s",
+			    path, c->user.name, log_errno(r), c->user.name, directory);
+}
+
 static void check_state(struct check *c)
 {
 	const char *path = c->config->state.directory;
@@ -138,8 +157,10 @@ static void check_state(struct check *c)
 			    "%s: the state directory is not there yet; systemd makes it "
 			    "when the service starts.",
 			    path);
-	else if (check_writable(c, "the state directory", path))
+	else if (check_writable(c, "the state directory", path)) {
+		check_ledger(c, path);
 		check_room(c, path, STATE_ROOM_MIN);
+	}
 }
 
 /* The file @path, which the agent writes as @key. */

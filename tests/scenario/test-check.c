@@ -242,6 +242,24 @@ static void a_state_directory_that_may_not_be_used_fails(void **state)
 	world_stop(w);
 }
 
+static void a_ledger_of_another_user_fails(void **state)
+{
+	static const struct world_options options = { .no_agent = true,
+						      .powerless = true };
+	struct world *w = *state;
+	_cleanup_free_ char *ledger = NULL;
+
+	world_start(w, &options);
+	ledger = world_beside(w, "state/ledger.db");
+	world_write(w, ledger, "");
+	set_mode(ledger, 0);
+	find(w, 1, "FAILED ", "/state/ledger.db: the ledger can't be read by ");
+	assert_line(w, "FAILED ", "Permission denied. To let it: chown -R ");
+	set_mode(ledger, 0600);
+	find(w, 0, "ok ", "/state: the state directory can be written");
+	world_stop(w);
+}
+
 static void the_directories_of_reports_are_tried(void **state)
 {
 	static const struct world_options options = {
@@ -982,6 +1000,7 @@ int main(void)
 		scenario(a_spool_that_is_a_file_fails),
 		scenario(a_spool_that_may_not_be_used_fails),
 		scenario(a_state_directory_that_may_not_be_used_fails),
+		scenario(a_ledger_of_another_user_fails),
 		scenario(the_directories_of_reports_are_tried),
 		scenario(a_report_in_the_place_of_a_directory_fails),
 		scenario(what_the_agent_has_trouble_with_is_told),
