@@ -7,16 +7,22 @@
 static const struct {
 	const char *gone, *back; /* whole phrases */
 	const char *within;	 /* that it is gone, within a sentence */
+	const char *brief;	 /* the same, in a status */
+	const char *refuses;	 /* and where it is there, but won't */
 	enum log_kind gone_kind, back_kind;
 } parts[] = {
 	[HEALTH_AUTH] = { "Authorization fails", "Authorization works again",
-			  "authorization fails", LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
+			  "authorization fails", "auth failing", "auth failing",
+			  LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
 	[HEALTH_API] = { "The API is away", "The API is back", "the API is away",
-			 LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
+			 "api unreachable", "api refusing", LOG_SERVICE_AWAY,
+			 LOG_SERVICE_BACK },
 	[HEALTH_DISK] = { "The disk can't be written", "The disk can be written again",
-			  "the disk can't be written", LOG_DISK_AWAY, LOG_DISK_BACK },
+			  "the disk can't be written", "disk unwritable",
+			  "disk unwritable", LOG_DISK_AWAY, LOG_DISK_BACK },
 	[HEALTH_STORAGE] = { "The storage is away", "The storage is back",
-			     "the storage is away", LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
+			     "the storage is away", "storage unreachable",
+			     "storage refusing", LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
 };
 
 static const char *const stages[] = {
@@ -240,6 +246,13 @@ static void say_gone(const struct health_service *service, enum health_part part
 		  failure->why, failure->waiting, clock_format_span(span, wait));
 }
 
+/* An answer that no waiting will change, unlike "too slow" and "too many". */
+static bool is_refusal(int http_status)
+{
+	return http_status >= 400 && http_status < 500 && http_status != 408 &&
+	       http_status != 429;
+}
+
 void health_failed(struct health *health, unsigned index, health_probes *probes,
 		   const struct health_failure *failure)
 {
@@ -249,6 +262,7 @@ void health_failed(struct health *health, unsigned index, health_probes *probes,
 	bool opened;
 
 	snprintf(service->why, HEALTH_WHY_MAX, "%s", failure->why);
+	service->refuses = is_refusal(failure->http_status);
 	opened = breaker_failed(&service->breaker, probe, now, failure->retry_after,
 				random_draw()) == BREAKER_OPENED;
 	if (opened) {
@@ -315,6 +329,14 @@ const char *health_words(const struct health *health,
 			 const struct health_service *service)
 {
 	return parts[part_of((unsigned)(service - health->services))].within;
+}
+
+const char *health_brief(const struct health *health,
+			 const struct health_service *service)
+{
+	enum health_part part = part_of((unsigned)(service - health->services));
+
+	return service->refuses ? parts[part].refuses : parts[part].brief;
 }
 
 unsigned health_failures(const struct health *health)

@@ -40,6 +40,7 @@ struct health_service {
 	struct breaker breaker;
 	usec_t since;		  /* real time, while it is away */
 	char why[HEALTH_WHY_MAX]; /* its last failure, for people; cut short if need be */
+	bool refuses;		  /* it answered, and no */
 	bool renewed;		  /* it is another one since it was told of */
 	uint64_t used; /* a host's: counts up with each time that one is spoken of */
 };
@@ -130,6 +131,10 @@ const struct health_service *health_away(const struct health *health);
 
 /* What is said of @service, which is away, within a sentence: "the API is away". */
 const char *health_words(const struct health *health,
+			 const struct health_service *service);
+
+/* The same for a status: "storage unreachable", and then " since 12:01". */
+const char *health_brief(const struct health *health,
 			 const struct health_service *service);
 
 /* The most probes in a row that any service has left unanswered. */

@@ -170,7 +170,7 @@ static char *service_trouble(const struct health *health,
 	char since[CLOCK_STRING_MAX], *text;
 
 	format_since(since, away->since);
-	if (asprintf(&text, "; %s since %s (%s): %s", health_words(health, away), since,
+	if (asprintf(&text, "; %s since %s (%s): %s", health_brief(health, away), since,
 		     away->name, why ? why : "") < 0)
 		return NULL;
 	return text;

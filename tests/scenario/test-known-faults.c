@@ -487,7 +487,7 @@ static void be_cut_off(struct world *w)
 {
 	service_unlisten(w->service);
 	world_drop(w, "cut-off.txt", "with nobody there");
-	world_wait_status(w, "the API is away since");
+	world_wait_status(w, "; api unreachable since ");
 	service_listen(w->service);
 	world_wait_uploaded(w, "cut-off.txt");
 }

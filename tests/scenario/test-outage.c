@@ -100,7 +100,7 @@ static void a_service_that_is_not_there_at_the_start_is_waited_for(void **state)
 	world_launch(w);
 	world_wait_ready(w); /* whatever the state of the service */
 	world_wait_log(w, "Files waiting: 1, none is lost");
-	world_wait_status(w, "authorization fails since");
+	world_wait_status(w, "; auth failing since ");
 	service_listen(w->service);
 	world_wait_uploaded(w, "patient.txt");
 	world_assert_uploaded(w, "patient.txt");

@@ -122,6 +122,40 @@ static void test_all_is_well(void **state)
 	assert_int_equal(said.count, 0);
 }
 
+/* The words of the STATUS= that INTERFACE shows. */
+static void test_is_told_in_brief(void **state)
+{
+	static const struct {
+		unsigned index;
+		int status;
+		const char *brief;
+	} rows[] = {
+		{ HEALTH_AUTH, 0, "auth failing" },
+		{ HEALTH_AUTH, 401, "auth failing" },
+		{ HEALTH_API, 0, "api unreachable" },
+		{ HEALTH_API, 503, "api unreachable" },
+		{ HEALTH_API, 429, "api unreachable" },
+		{ HEALTH_API, 404, "api refusing" },
+		{ HEALTH_DISK, 0, "disk unwritable" },
+		{ HEALTH_STORAGE, 0, "storage unreachable" },
+		{ HEALTH_STORAGE, 408, "storage unreachable" },
+		{ HEALTH_STORAGE, 405, "storage refusing" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct health *h = make();
+		struct health_failure failure = FAILURE;
+		health_probes none = 0;
+
+		set_up(NULL);
+		failure.http_status = rows[i].status;
+		(void)health_storage(h, "store.example");
+		health_failed(h, rows[i].index, &none, &failure);
+		assert_string_equal(health_brief(h, health_away(h)), rows[i].brief);
+	}
+}
+
 static void test_goes_and_comes_back(void **state)
 {
 	(void)state;
@@ -568,6 +602,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_is_well),
+		TEST(test_is_told_in_brief),
 		TEST(test_goes_and_comes_back),
 		TEST(test_one_line),
 		TEST(test_retry_after),
