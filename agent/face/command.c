@@ -19,17 +19,20 @@ static void print_fault(void *userdata, const char *line)
 	fprintf(stderr, "%s\n", line);
 }
 
+static int not_loaded(int error)
+{
+	fprintf(stderr, "asset-agent: could not read the configuration: %s\n",
+		log_errno(error));
+	return EXIT_FAILURE;
+}
+
 int command_load_config(const char *file, struct config **ret)
 {
 	int r = config_load(file, print_fault, NULL, ret);
 
 	if (r == 0)
 		return EXIT_SUCCESS;
-	if (r == -EINVAL)
-		return EXIT_CONFIG;
-	fprintf(stderr, "asset-agent: could not read the configuration: %s\n",
-		log_errno(r));
-	return EXIT_FAILURE;
+	return r == -EINVAL ? EXIT_CONFIG : not_loaded(r);
 }
 
 /* Whose members may read @path, or get to it, where that is what keeps us out. NULL: no
@@ -62,12 +65,36 @@ void command_say_forbidden(const char *path, FILE *out)
 		fprintf(out, "You may not read %s. Use sudo.\n", path);
 }
 
-int command_load_config_to_look(const char *file, struct config **ret)
+/* Whether @file (NULL: the default) is there and may not be read, which is told. */
+static bool is_forbidden(const char *file)
 {
 	const char *path = file ? file : CONFIG_FILE;
+
+	if (access(path, R_OK) == 0 || errno != EACCES)
+		return false;
+	command_say_forbidden(path, stderr);
+	return true;
+}
+
+int command_load_config_to_look(const char *file, struct config **ret)
+{
 	int status = command_load_config(file, ret);
 
-	if (status == EXIT_CONFIG && access(path, R_OK) < 0 && errno == EACCES)
-		command_say_forbidden(path, stderr);
+	if (status == EXIT_CONFIG)
+		(void)is_forbidden(file);
 	return status;
+}
+
+int command_load_config_faulty(const char *file, struct config **ret)
+{
+	int r = config_load_faulty(file, print_fault, NULL, ret);
+
+	if (r < 0 && r != -EINVAL)
+		return not_loaded(r);
+	if (r < 0 && is_forbidden(file))
+		return EXIT_CONFIG;
+	if (r < 0)
+		fprintf(stderr,
+			"A running agent goes on with what it has read before.\n");
+	return EXIT_SUCCESS;
 }

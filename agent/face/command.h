@@ -37,5 +37,10 @@ int command_load_config(const char *file, struct config **ret);
  */
 int command_load_config_to_look(const char *file, struct config **ret);
 
+/* The same for who needs no more of it than where the agent leaves its reports: with
+ * faults, which are told, too, EXIT_SUCCESS and a configuration, as
+ * config_load_faulty() has it. */
+int command_load_config_faulty(const char *file, struct config **ret);
+
 /* Says on @out that @path may not be read, and how to get leave. */
 void command_say_forbidden(const char *path, FILE *out);

@@ -349,7 +349,7 @@ static int watch_screen(const struct config *config)
 int status_command(const struct command_line *line)
 {
 	_cleanup_(config_freep) struct config *config = NULL;
-	int status = command_load_config_to_look(line->config_file, &config);
+	int status = command_load_config_faulty(line->config_file, &config);
 
 	if (status != EXIT_SUCCESS)
 		return status;

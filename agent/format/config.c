@@ -317,8 +317,8 @@ static int load(struct loader *l)
 
 DEFINE_CLEANUP(struct config *, config_freep, config_free)
 
-int config_load(const char *file, config_fault_fn fault, void *userdata,
-		struct config **ret)
+int config_load_faulty(const char *file, config_fault_fn fault, void *userdata,
+		       struct config **ret)
 {
 	_cleanup_(config_freep) struct config *config = calloc(1, sizeof(*config));
 	struct loader l = {
@@ -339,10 +339,19 @@ int config_load(const char *file, config_fault_fn fault, void *userdata,
 		return r;
 	if (l.reading.error < 0)
 		return l.reading.error;
-	if (l.reading.faults > 0)
-		return -EINVAL;
 	*ret = take_ptr(config);
-	return 0;
+	return l.reading.faults > 0 ? -EINVAL : 0;
+}
+
+int config_load(const char *file, config_fault_fn fault, void *userdata,
+		struct config **ret)
+{
+	_cleanup_(config_freep) struct config *config = NULL;
+	int r = config_load_faulty(file, fault, userdata, &config);
+
+	if (r == 0)
+		*ret = take_ptr(config);
+	return r;
 }
 
 static bool any_is_set(const struct config *config, const struct config_spool *spool,

@@ -113,6 +113,12 @@ typedef void (*config_fault_fn)(void *userdata, const char *line);
 int config_load(const char *file, config_fault_fn fault, void *userdata,
 		struct config **ret);
 
+/* The same, but with -EINVAL, too, there is a configuration: what was at fault is as its
+ * default has it, or NULL where it has none. To look at what may be there all the same,
+ * never to be run by. */
+int config_load_faulty(const char *file, config_fault_fn fault, void *userdata,
+		       struct config **ret);
+
 /* One user more, whose config_free() is owed. */
 struct config *config_ref(const struct config *config);
 

@@ -412,6 +412,26 @@ static void who_may_not_read_the_configuration_is_told_too(void **state)
 	world_stop(w);
 }
 
+/* Somebody broke the configuration at night; what runs has the old one. */
+static void with_a_faulty_configuration_the_agent_is_seen_all_the_same(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *old = NULL, *faulty = NULL, *output = NULL;
+
+	world_start(w, NULL);
+	world_upload(w, "before.txt");
+	world_wait_status(w, "uploaded 1");
+	old = world_read(w, w->config);
+	assert_true(asprintf(&faulty, "%s\n[Upload]\nMaxConcurrent=many\n", old) > 0);
+	world_write(w, w->config, faulty);
+	assert_int_equal(world_run(w, "status", NULL), 0);
+	output = world_output(w);
+	assert_non_null(strstr(output, " is running, "));
+	world_wait_log(w, ": MaxConcurrent= must be ");
+	world_wait_log(w, "A running agent goes on with what it has read before.");
+	world_stop(w);
+}
+
 static void watching_needs_a_terminal(void **state)
 {
 	struct world *w = *state;
@@ -641,6 +661,7 @@ int main(void)
 		scenario(a_file_that_is_no_status_is_refused),
 		scenario(who_may_not_read_it_is_told_what_to_do),
 		scenario(who_may_not_read_the_configuration_is_told_too),
+		scenario(with_a_faulty_configuration_the_agent_is_seen_all_the_same),
 		scenario(watching_needs_a_terminal),
 		scenario(a_watched_screen_is_drawn_anew_with_each_change),
 		scenario(a_watched_screen_shows_how_a_transfer_goes_on),
