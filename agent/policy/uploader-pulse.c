@@ -48,7 +48,7 @@ static const char *find_due(struct uploader *u, usec_t now)
 		return "directories wait for room, and there is room";
 	if (usec_add(schedule_wake(&u->schedule), PULSE_INTERVAL) <= now)
 		return "files whose time has come are not looked at";
-	if (u->schedule.counts[ITEM_MOVING] >= u->slots)
+	if (u->schedule.counts[ITEM_MOVING] >= u->slots.count)
 		return NULL;
 	for (unsigned lane = 0; lane < LANES; lane++)
 		if (schedule_peek(&u->schedule, lane) && may_start(u, lane, now))

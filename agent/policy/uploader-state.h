@@ -8,6 +8,7 @@
 
 #include "farewell.h"
 #include "pulse.h"
+#include "slots.h"
 #include "uploader.h"
 
 /* Who waits for the same things. */
@@ -51,10 +52,9 @@ struct uploader {
 	sd_event_source *wake_source; /* when the next one may be */
 	bool starved;		      /* a candidate found no room */
 	uint64_t starts;
-	uint64_t moves;	 /* files that got a slot, ever */
-	size_t slots;	 /* MaxConcurrent, or fewer after a shortage */
-	usec_t stopped;	 /* when; 0: not yet */
-	usec_t slots_at; /* when one more is tried; 0: none is missing */
+	uint64_t moves; /* files that got a slot, ever */
+	struct slots slots;
+	usec_t stopped; /* when; 0: not yet */
 	struct uploader_stats stats;
 };
 

@@ -5,11 +5,10 @@
 #include "macro.h"
 #include "uploader-state.h"
 
-#define ROOM_TO_RESUME (SCHEDULE_MAX / 4)  /* scans go on when that much is free again */
-#define WAITING_MAX    (SCHEDULE_MAX / 2)  /* files that wait for a time, kept in mind */
-#define NEW_FIRST      4		   /* one in so many starts */
-#define BUSY_DELAY_MAX USEC_PER_MINUTE	   /* between two looks at a file being written */
-#define SLOT_DELAY     (10 * USEC_PER_SEC) /* one more at once, so long after a shortage */
+#define ROOM_TO_RESUME (SCHEDULE_MAX / 4) /* scans go on when that much is free again */
+#define WAITING_MAX    (SCHEDULE_MAX / 2) /* files that wait for a time, kept in mind */
+#define NEW_FIRST      4		  /* one in so many starts */
+#define BUSY_DELAY_MAX USEC_PER_MINUTE	  /* between two looks at a file being written */
 
 void uploader_kick(struct uploader *u)
 {
@@ -352,14 +351,12 @@ static void on_short(struct uploader *u, struct file *file)
 	const struct transfer *t = file->transfer;
 
 	/* This one is among those that move. */
-	u->slots = MAX(u->schedule.counts[ITEM_MOVING], 2U) - 1;
-	if (u->slots_at == 0)
+	if (slots_shrink(&u->slots, u->schedule.counts[ITEM_MOVING], clock_monotonic()))
 		log_event(LOG_WARNING, LOG_SHORTAGE, &fields,
 			  "Files on their way at once: %zu instead of %" PRIu64
 			  ", until there is room for more: %s. None is lost.",
-			  u->slots, u->services->config->upload.max_concurrent,
+			  u->slots.count, u->services->config->upload.max_concurrent,
 			  log_errno(t->shortage));
-	u->slots_at = usec_add(clock_monotonic(), SLOT_DELAY);
 	wait_in_mind(u, file, ITEM_SETTLING, t->again_at);
 }
 
@@ -464,13 +461,7 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 
 static bool has_slot(struct uploader *u, usec_t now)
 {
-	if (u->slots_at > 0 && u->slots_at <= now) {
-		u->slots++;
-		u->slots_at = u->slots < u->services->config->upload.max_concurrent
-				      ? usec_add(now, SLOT_DELAY)
-				      : 0;
-	}
-	return u->schedule.counts[ITEM_MOVING] < u->slots;
+	return u->schedule.counts[ITEM_MOVING] < slots_at(&u->slots, now);
 }
 
 static void move(struct uploader *u, struct file *file)
@@ -573,10 +564,9 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 
 void uploader_configure(struct uploader *u, health_probes renewed)
 {
-	size_t slots = u->services->config->upload.max_concurrent;
 	struct file *file = LIST_FIRST(&u->moving), *next;
 
-	u->slots = u->slots_at > 0 ? MIN(u->slots, slots) : slots;
+	slots_configure(&u->slots, u->services->config->upload.max_concurrent);
 	for (; file; file = next) {
 		next = LIST_NEXT(file, moving);
 		transfer_disown(file->transfer, renewed);
@@ -721,7 +711,7 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 	u->event = event;
 	u->services = services;
 	u->once = once;
-	u->slots = services->config->upload.max_concurrent;
+	slots_configure(&u->slots, services->config->upload.max_concurrent);
 	u->ops = ops;
 	u->userdata = userdata;
 	LIST_INIT(&u->moving);

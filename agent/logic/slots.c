@@ -1,0 +1,30 @@
+#include "slots.h"
+#include "macro.h"
+
+void slots_configure(struct slots *s, size_t max)
+{
+	s->max = max;
+	if (s->at == 0 || s->count >= max) {
+		s->count = max;
+		s->at = 0;
+	}
+}
+
+/* More may be moving than there are slots, where there were more when they started. */
+bool slots_shrink(struct slots *s, size_t moving, usec_t now)
+{
+	bool is_first = s->at == 0;
+
+	s->count = MIN(s->count, MAX(moving, (size_t)2) - 1);
+	s->at = usec_add(now, SLOTS_DELAY);
+	return is_first;
+}
+
+size_t slots_at(struct slots *s, usec_t now)
+{
+	if (s->at == 0 || s->at > now)
+		return s->count;
+	s->count = MIN(s->count + 1, s->max);
+	s->at = s->count < s->max ? usec_add(now, SLOTS_DELAY) : 0;
+	return s->count;
+}
