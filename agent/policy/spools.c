@@ -121,6 +121,64 @@ static void restore_orphans(struct spools *spools)
 		(void)each_unfinished(spools, on_orphan);
 }
 
+/* ---- what goes on in a spool that is there again ---- */
+
+/* The path by which the directory of @inner is reached in the spool at @path, whose place
+ * @outer is; NULL: it is not in it. */
+static char *path_in(const char *path, const struct place *outer,
+		     const struct place *inner)
+{
+	char *found;
+
+	if (!place_is_same(inner, outer) && !place_is_inside(inner, outer))
+		return NULL;
+	return asprintf(&found, "%s%s", path, inner->path + strlen(outer->path)) < 0
+		       ? NULL
+		       : found;
+}
+
+static int find_by_place(struct spools *spools, const char *path,
+			 struct spool_directory **ret)
+{
+	struct place inner = {};
+	int r = place_find(path, &inner);
+
+	if (r < 0)
+		return r;
+	r = 0;
+	for (size_t i = 0; i < spools->count && r <= 0; i++) {
+		const char *root = spool_config(spools->list[i])->path;
+		_cleanup_free_ char *known_as = NULL;
+		struct place outer = {};
+
+		if (place_find(root, &outer) < 0)
+			continue;
+		known_as = path_in(root, &outer, &inner);
+		place_done(&outer);
+		if (known_as)
+			r = spool_find_directory(spools->list[i], known_as, ret);
+	}
+	place_done(&inner);
+	return r;
+}
+
+static int on_find(void *userdata, const char *path, bool by_place,
+		   struct spool_directory **ret)
+{
+	struct spools *spools = userdata;
+	int r = 0;
+
+	for (size_t i = 0; i < spools->count && r <= 0; i++)
+		r = spool_find_directory(spools->list[i], path, ret);
+	return r <= 0 && by_place ? find_by_place(spools, path, ret) : r;
+}
+
+static void take_back(struct spools *spools)
+{
+	uploader_rehome(spools->uploader, on_find, spools);
+	restore_orphans(spools);
+}
+
 /* ---- what they tell ---- */
 
 static bool on_candidate(void *userdata, struct spool_directory *directory,
@@ -152,7 +210,7 @@ static void on_news(void *userdata, struct spool *spool,
 	case SPOOL_AWAY:
 	case SPOOL_DIRECTORY_UNWRITABLE:
 	case SPOOL_DIRECTORY_UNREADABLE: spools->away = true; break;
-	case SPOOL_BACK: restore_orphans(spools); break;
+	case SPOOL_BACK: take_back(spools); break;
 	case SPOOL_POLLING: break;
 	}
 }
@@ -279,56 +337,6 @@ static void close_others(struct spools *spools, const struct spools_plan *plan)
 	free(spools->list);
 }
 
-/* The path by which the directory of @inner is reached in the spool at @path, whose place
- * @outer is; NULL: it is not in it. */
-static char *path_in(const char *path, const struct place *outer,
-		     const struct place *inner)
-{
-	char *found;
-
-	if (!place_is_same(inner, outer) && !place_is_inside(inner, outer))
-		return NULL;
-	return asprintf(&found, "%s%s", path, inner->path + strlen(outer->path)) < 0
-		       ? NULL
-		       : found;
-}
-
-static int find_by_place(struct spools *spools, const char *path,
-			 struct spool_directory **ret)
-{
-	struct place inner = {};
-	int r = place_find(path, &inner);
-
-	if (r < 0)
-		return r;
-	r = 0;
-	for (size_t i = 0; i < spools->count && r <= 0; i++) {
-		const char *root = spool_config(spools->list[i])->path;
-		_cleanup_free_ char *known_as = NULL;
-		struct place outer = {};
-
-		if (place_find(root, &outer) < 0)
-			continue;
-		known_as = path_in(root, &outer, &inner);
-		place_done(&outer);
-		if (known_as)
-			r = spool_find_directory(spools->list[i], known_as, ret);
-	}
-	place_done(&inner);
-	return r;
-}
-
-static int on_find(void *userdata, const char *path, bool by_place,
-		   struct spool_directory **ret)
-{
-	struct spools *spools = userdata;
-	int r = 0;
-
-	for (size_t i = 0; i < spools->count && r <= 0; i++)
-		r = spool_find_directory(spools->list[i], path, ret);
-	return r <= 0 && by_place ? find_by_place(spools, path, ret) : r;
-}
-
 void spools_apply(struct spools *spools, struct spools_plan *plan,
 		  struct uploader *uploader)
 {
@@ -345,8 +353,7 @@ void spools_apply(struct spools *spools, struct spools_plan *plan,
 			spool_open(spools->list[i]);
 	plan->count = 0;
 	spools_plan_free(plan);
-	uploader_rehome(uploader, on_find, spools);
-	restore_orphans(spools);
+	take_back(spools);
 }
 
 /* ---- from outside ---- */

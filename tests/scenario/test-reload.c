@@ -209,6 +209,37 @@ static void an_upload_from_a_spool_that_is_removed_ends_by_its_settings(void **s
 	world_stop(w);
 }
 
+static void an_upload_finds_its_spool_when_that_is_back(void **state)
+{
+	static const struct world_options two = { .spools = { "more" },
+						  .spool = "PollInterval=50ms\n" };
+	_cleanup_free_ char *file = NULL, *next = NULL, *elsewhere = NULL;
+	struct world *w = *state;
+
+	world_start(w, &two);
+	file = in(w->root, "more/file.bin");
+	next = in(w->root, "more/next.bin");
+	elsewhere = in(w->root, "elsewhere");
+	hold(w, ENDPOINT_UPLOAD, FAULT_AT_ANSWER);
+	world_drop_random(w, file, 3 << 20, 1);
+	wait_held(w, 1);
+	world_reconfigure(w, &plain);
+	world_configure(w, &two);
+	world_rename(w, w->spools[0], elsewhere, 0);
+	world_reload(w);
+	world_wait_log(w, "can't be opened");
+	world_rename(w, elsewhere, w->spools[0], 0);
+	world_wait_log(w, "is back");
+	/* With that it has looked at the other one, too. */
+	world_upload(w, next);
+	assert_int_equal(service_asset_count(w->service), 2);
+	service_release(w->service);
+	world_wait_uploaded(w, file);
+	world_assert_uploaded(w, file);
+	assert_int_equal(service_asset_count(w->service), 2);
+	world_stop(w);
+}
+
 static void the_settings_of_a_spool_count_from_now_on(void **state)
 {
 	static const struct world_options other = {
@@ -805,6 +836,7 @@ int main(void)
 		scenario(a_spool_that_is_added_is_watched_at_once),
 		scenario(a_spool_that_is_removed_is_left_alone),
 		scenario(an_upload_from_a_spool_that_is_removed_ends_by_its_settings),
+		scenario(an_upload_finds_its_spool_when_that_is_back),
 		scenario(the_settings_of_a_spool_count_from_now_on),
 		scenario(a_spool_that_cannot_be_opened_is_waited_for_as_at_a_start),
 		scenario(
