@@ -287,16 +287,18 @@ static int on_turn(sd_event_source *source, void *userdata)
 	return nothing_left(agent) ? sd_event_exit(agent->event, 0) : 0;
 }
 
-/* What moves is worth waiting for while it moves; somebody who waits for us is told. */
+/* What moves is worth waiting for while it moves; somebody who waits for us is told. Once
+ * only records are left that the disk does not take, it is theirs to end that. */
 static int on_stop(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct agent *agent = userdata;
+	usec_t now = clock_monotonic();
 
 	(void)usec;
 	uploader_farewell(agent->uploader, false, false, agent->stop_by);
-	notify_extend(STOP_EXTENSION);
-	(void)sd_event_source_set_time(source,
-				       usec_add(clock_monotonic(), FAREWELL_LOOK));
+	if (now < agent->stop_by)
+		notify_extend(STOP_EXTENSION);
+	(void)sd_event_source_set_time(source, usec_add(now, FAREWELL_LOOK));
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }

@@ -782,3 +782,42 @@ struct sim_disk_report sim_play_slow_disk(uint64_t seed)
 	report.told = single.slow_disks;
 	return report;
 }
+
+static struct {
+	bool heard; /* there is a service manager */
+	usec_t stopped, extended;
+} manager;
+
+bool __wrap_notify_is_heard(void);
+bool __wrap_notify_is_heard(void)
+{
+	return manager.heard;
+}
+
+void __wrap_notify_extend(usec_t more);
+void __wrap_notify_extend(usec_t more)
+{
+	(void)more;
+	manager.extended = sim.now;
+}
+
+static void on_stop_for_good(void *userdata)
+{
+	(void)userdata;
+	manager.stopped = manager.extended = sim.now;
+	play.done = true;
+	sim_terminate();
+}
+
+usec_t sim_play_stop_on_slow_disk(uint64_t seed)
+{
+	begin_single(seed);
+	manager.heard = true;
+	sim_ledger.latency = USEC_PER_HOUR;
+	sim_services.url_lifetime = USEC_PER_DAY;
+	add_crowd("crowd", EARLY);
+	(void)sim_after(10 * USEC_PER_MINUTE, on_stop_for_good, NULL);
+	(void)end_single();
+	manager.heard = false;
+	return manager.extended - manager.stopped;
+}

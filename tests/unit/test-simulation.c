@@ -1,3 +1,4 @@
+// wrap: notify_extend notify_is_heard
 // wrap: clock_monotonic clock_realtime random_draw getrandom log_event
 // wrap: sd_event_new sd_event_unref sd_event_loop sd_event_exit sd_event_set_watchdog
 // wrap: sd_event_add_defer sd_event_add_post sd_event_add_time sd_event_add_io
@@ -23,6 +24,7 @@
 #include <cmocka.h>
 #include <inttypes.h>
 
+#include "farewell.h"
 #include "simulation.h"
 
 #define SEEDS	       2000 /* in `make check`: seconds */
@@ -224,6 +226,15 @@ static void test_a_disk_that_does_not_answer(void **state)
 	}
 }
 
+/* A stop that nothing can bring to its end is left to the service manager. */
+static void test_a_stop_on_such_a_disk(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		assert_in_range(sim_play_stop_on_slow_disk(seed), FAREWELL_GRACE,
+				FAREWELL_CEILING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_an_outage_of_ten_minutes),
 		cmocka_unit_test(test_a_dead_host_holds_nobody_up),
 		cmocka_unit_test(test_a_disk_that_does_not_answer),
+		cmocka_unit_test(test_a_stop_on_such_a_disk),
 		cmocka_unit_test(test_seeds),
 	};
 	const char *replay = getenv("ASSET_TEST_SEED");
