@@ -276,6 +276,11 @@ uint64_t http_sent(const struct http_request *request)
 	return (uint64_t)sent;
 }
 
+uint64_t http_moved(const struct http_request *request)
+{
+	return http_sent(request) + request->length;
+}
+
 static void drop_spares(struct http *http)
 {
 	while (http->spares > 0)

@@ -118,3 +118,6 @@ char *http_describe_status(const struct http_answer *answer);
 
 /* Bytes of the body that went out until now. */
 uint64_t http_sent(const struct http_request *request);
+
+/* The same, and those of the answer's body that came: while this changes, it goes on. */
+uint64_t http_moved(const struct http_request *request);

@@ -315,6 +315,11 @@ uint64_t transfer_sent(const struct transfer *t)
 	return t->step == STEP_SEND && t->request ? http_sent(t->request) : 0;
 }
 
+uint64_t transfer_moved(const struct transfer *t)
+{
+	return t->step == STEP_SEND && t->request ? http_moved(t->request) : 0;
+}
+
 int transfer_new(sd_event *event, struct transfer_services *services,
 		 struct spool_directory *directory, const char *name,
 		 struct intake_glimpse *glimpse, void *owner, struct transfer **ret)

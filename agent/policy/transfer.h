@@ -57,3 +57,6 @@ void transfer_cancel(struct transfer *transfer);
 
 /* Bytes of the body that went out until now; 0 when not sending. */
 uint64_t transfer_sent(const struct transfer *transfer);
+
+/* The same, and those of the storage's answer that came. */
+uint64_t transfer_moved(const struct transfer *transfer);

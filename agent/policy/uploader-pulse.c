@@ -10,10 +10,11 @@ static bool is_recording(const struct transfer *t)
 	return t->step == STEP_RECORD_GRANT || t->step == STEP_RECORD_UPLOAD;
 }
 
-/* Another number at each step, and with each byte. */
+/* Another number at each step, and with each byte: a storage that answers as slowly as it
+ * may takes longer than the patience. */
 static uint64_t count_of(const struct transfer *t)
 {
-	return ((uint64_t)t->step << 56) + transfer_sent(t);
+	return ((uint64_t)t->step << 56) + transfer_moved(t);
 }
 
 static void look_at_file(struct file *file, usec_t step, struct uploader_sight *sight)

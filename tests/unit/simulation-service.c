@@ -542,6 +542,12 @@ uint64_t __wrap_http_sent(const struct http_request *r)
 		   (sim.now - r->seen.started) * sim_services.rate / USEC_PER_SEC);
 }
 
+uint64_t __wrap_http_moved(const struct http_request *r);
+uint64_t __wrap_http_moved(const struct http_request *r)
+{
+	return __wrap_http_sent(r);
+}
+
 int __wrap_http_new(void *event, const void *settings, struct http **ret);
 int __wrap_http_new(void *event, const void *settings, struct http **ret)
 {

@@ -1495,6 +1495,37 @@ static void test_cancel(void **state)
 	assert_int_equal(told.times, 0);
 }
 
+/* An answer that comes byte by byte goes on, though nothing is sent any more. */
+static void test_moved(void **state)
+{
+	static const struct step steps[] = { ACCEPT,	   HEAD,
+					     BODY(7),	   SAY("HTTP/1.1 200 OK\r\n\r\n"),
+					     DRIP("drop"), HOLD,
+					     END };
+	_cleanup_client_ struct client c = client_make((struct http_settings){});
+	_cleanup_peer_ struct peer *p = peer_start(steps);
+	_cleanup_close_ int fd = memfd_create("sparse", MFD_CLOEXEC);
+	struct http_call call = upload_of("PUT", fd, 7);
+	struct http_request *request = NULL;
+	static struct told told;
+
+	(void)state;
+	memset(&told, 0, sizeof(told));
+	assert_int_equal(ftruncate(fd, 7), 0);
+	call.url = url_of(p);
+	call.stall_timeout = PATIENCE;
+	assert_int_equal(http_start(c.http, &call, on_done, &told, &request), 0);
+	for (uint64_t moved = 0; moved < 7 + STRLEN("drop");
+	     moved = http_moved(request)) {
+		assert_int_equal(http_moved(request), moved);
+		while (http_moved(request) == moved)
+			assert_true(sd_event_run(c.event, PATIENCE) > 0);
+	}
+	assert_int_equal(http_sent(request), 7);
+	http_cancel(request);
+	peer_join(p);
+}
+
 /* Freed with requests under way, in every state. */
 static void test_free_under_way(void **state)
 {
@@ -1573,6 +1604,7 @@ int main(void)
 		cmocka_unit_test(test_start_from_a_callback),
 		cmocka_unit_test(test_cancel_from_a_callback),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_moved),
 		cmocka_unit_test(test_free_under_way),
 		cmocka_unit_test(test_many),
 	};
