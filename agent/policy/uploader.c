@@ -8,6 +8,7 @@
 #define ROOM_TO_RESUME (SCHEDULE_MAX / 4) /* scans go on when that much is free again */
 #define WAITING_MAX    (SCHEDULE_MAX / 2) /* files that wait for a time, kept in mind */
 #define NEW_FIRST      4		  /* one in so many starts */
+#define MEMORY_DELAY   USEC_PER_SEC	  /* after a candidate that there was none for */
 #define BUSY_DELAY_MAX USEC_PER_MINUTE	  /* between two looks at a file being written */
 
 void uploader_kick(struct uploader *u)
@@ -39,14 +40,24 @@ static void file_free(struct file *file)
 	free(file);
 }
 
+static bool has_room_to_tell(const struct uploader *u)
+{
+	return u->starved && schedule_room(&u->schedule) >= ROOM_TO_RESUME;
+}
+
+static void tell_room(struct uploader *u)
+{
+	if (!has_room_to_tell(u))
+		return;
+	u->starved = false;
+	u->ops->room(u->userdata);
+}
+
 void uploader_forget(struct uploader *u, struct file *file)
 {
 	schedule_remove(&u->schedule, &file->item);
 	file_free(file);
-	if (u->starved && schedule_room(&u->schedule) >= ROOM_TO_RESUME) {
-		u->starved = false;
-		u->ops->room(u->userdata);
-	}
+	tell_room(u);
 }
 
 static void tell_left(struct uploader *u, struct transfer *t)
@@ -229,6 +240,7 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 	}
 	if (add_file(u, directory, name, &file) < 0) {
 		u->starved = true;
+		uploader_kick(u);
 		return false;
 	}
 	again_at = recall(u, file);
@@ -545,6 +557,9 @@ static int on_pump(sd_event_source *source, void *userdata)
 	while ((at = start_next(u, now)) == 0)
 		;
 	at = MIN(at, schedule_wake(&u->schedule));
+	/* It was memory that there was none of, and there is no event for that. */
+	if (has_room_to_tell(u))
+		at = MIN(at, usec_add(now, MEMORY_DELAY));
 	(void)sd_event_source_set_time(u->wake_source, at);
 	(void)sd_event_source_set_enabled(u->wake_source, at == USEC_INFINITY
 								  ? SD_EVENT_OFF
@@ -556,6 +571,7 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
 	(void)usec;
+	tell_room(userdata);
 	uploader_kick(userdata);
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "agent.h"
 #include "mime.h"
+#include "schedule.h"
 #include "simulation.h"
 
 #define FILES_MAX   1200
@@ -820,4 +821,42 @@ usec_t sim_play_stop_on_slow_disk(uint64_t seed)
 	(void)end_single();
 	manager.heard = false;
 	return manager.extended - manager.stopped;
+}
+
+static struct {
+	bool is_short, done;
+} memory;
+
+int __real_schedule_add(struct schedule *schedule, struct item *item);
+int __wrap_schedule_add(struct schedule *schedule, struct item *item);
+int __wrap_schedule_add(struct schedule *schedule, struct item *item)
+{
+	return memory.is_short ? -ENOMEM : __real_schedule_add(schedule, item);
+}
+
+static void on_memory_judged(void *userdata)
+{
+	memory.done = !sim_due_file("crowd");
+	on_stop_for_good(userdata);
+}
+
+static void on_memory(void *userdata)
+{
+	memory.is_short = false;
+	(void)sim_after(USEC_PER_MINUTE, on_memory_judged, userdata);
+}
+
+static void on_no_memory(void *userdata)
+{
+	memory.is_short = true;
+	add_crowd("crowd", 1);
+	(void)sim_after(10 * USEC_PER_MINUTE, on_memory, userdata);
+}
+
+bool sim_play_no_memory(uint64_t seed)
+{
+	begin_single(seed);
+	(void)sim_after(USEC_PER_SEC, on_no_memory, NULL);
+	(void)end_single();
+	return memory.done;
 }

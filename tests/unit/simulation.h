@@ -364,6 +364,10 @@ struct sim_disk_report {
 /* For three hours each commit takes an hour, while 50 files come. */
 struct sim_disk_report sim_play_slow_disk(uint64_t seed);
 
-/* The same disk, and SIGTERM after ten minutes: for how long after that the agent asked
+/* For ten minutes there is no memory to take a file in, while one comes. Whether it is
+ * done a minute after. */
+bool sim_play_no_memory(uint64_t seed);
+
+/* The slow disk, and SIGTERM after ten minutes: for how long after that the agent asked
  * the service manager for more time. */
 usec_t sim_play_stop_on_slow_disk(uint64_t seed);

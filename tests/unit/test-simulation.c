@@ -1,4 +1,4 @@
-// wrap: notify_extend notify_is_heard
+// wrap: notify_extend notify_is_heard schedule_add
 // wrap: clock_monotonic clock_realtime random_draw getrandom log_event
 // wrap: sd_event_new sd_event_unref sd_event_loop sd_event_exit sd_event_set_watchdog
 // wrap: sd_event_add_defer sd_event_add_post sd_event_add_time sd_event_add_io
@@ -235,6 +235,13 @@ static void test_a_stop_on_such_a_disk(void **state)
 				FAREWELL_CEILING);
 }
 
+static void test_a_file_that_no_memory_was_left_for(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		assert_true(sim_play_no_memory(seed));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_a_dead_host_holds_nobody_up),
 		cmocka_unit_test(test_a_disk_that_does_not_answer),
 		cmocka_unit_test(test_a_stop_on_such_a_disk),
+		cmocka_unit_test(test_a_file_that_no_memory_was_left_for),
 		cmocka_unit_test(test_seeds),
 	};
 	const char *replay = getenv("ASSET_TEST_SEED");
