@@ -21,6 +21,7 @@ static const char usage[] =
 	"\n"
 	"  --port N             listen on 127.0.0.1:N (default: any free port)\n"
 	"  --port-file FILE     write the port there once it listens\n"
+	"  --content-base URL   what content URLs begin with (default: where it listens)\n"
 	"  --kind KIND          of content URLs: plain, jwt-post, s3, azure, gcs, mixed\n"
 	"  --store DIR          keep each content as DIR/ID\n"
 	"  --discard            keep no contents\n"
@@ -75,6 +76,7 @@ static bool set(struct settings *settings, int option, const char *value)
 		service->expires_in = (int)n;
 		return true;
 	case 'l': return number(value, 3600000, &settings->latency);
+	case 'b': service->content_base = value; return true;
 	case 'k': return url_kind_parse(value, &service->kind) == 0;
 	case 'f': settings->port_file = value; return true;
 	case 's': service->store = value; return true;
@@ -93,6 +95,7 @@ static void read_arguments(int argc, char **argv, struct settings *settings)
 	static const struct option options[] = {
 		{ "port", required_argument, NULL, 'p' },
 		{ "port-file", required_argument, NULL, 'f' },
+		{ "content-base", required_argument, NULL, 'b' },
 		{ "kind", required_argument, NULL, 'k' },
 		{ "store", required_argument, NULL, 's' },
 		{ "discard", no_argument, NULL, 'd' },
