@@ -244,6 +244,20 @@ int http_body_watch(struct http_request *request, const struct http_call *call)
 				 USEC_PER_MSEC, on_stall, request);
 }
 
+void http_body_begin_again(struct http_request *request)
+{
+	http_body_leave(request);
+	request->offset = request->share = request->mark = 0;
+	request->held = false;
+	request->mark_at = clock_monotonic();
+	if (!request->stall_source)
+		return;
+	(void)sd_event_source_set_time(request->stall_source,
+				       usec_add(request->mark_at,
+						request->stall_timeout / STALL_LOOKS));
+	(void)sd_event_source_set_enabled(request->stall_source, SD_EVENT_ONESHOT);
+}
+
 int http_body_init(struct http *http)
 {
 	TAILQ_INIT(&http->queue);

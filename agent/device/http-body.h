@@ -25,6 +25,9 @@ void http_body_receive(struct http_request *request);
  * errno. */
 int http_body_watch(struct http_request *request, const struct http_call *call);
 
+/* @request, which was watched, is made once more: its body goes from its start. */
+void http_body_begin_again(struct http_request *request);
+
 /* @request waits for no share of the bandwidth any more. */
 void http_body_leave(struct http_request *request);
 

@@ -52,6 +52,7 @@ struct http_request {
 	usec_t mark_at; /* and when that was */
 	bool stalled;
 	bool clean; /* it went to its end */
+	bool anew;  /* made once more, on a new connection */
 	bool look;
 	sd_event_source *stall_source;
 	char problem[CURL_ERROR_SIZE];

@@ -61,6 +61,68 @@ static void request_free(struct http_request *request)
 	free(request);
 }
 
+/* ---- a connection that was dead ---- */
+
+/* No byte came back on a connection that had been used before: it may have been dead for
+ * long, and that is no word about the service. curl notices some such, and then tries
+ * another one, five times at the most (7.88.1), and all of them may be dead. */
+static bool was_dead(const struct http_request *request, enum transport transport)
+{
+	long connects = 1;
+
+	if (request->head > 0 ||
+	    (transport != TRANSPORT_RESET && transport != TRANSPORT_TIMEOUT &&
+	     transport != TRANSPORT_STALL))
+		return false;
+	curl_easy_getinfo(request->easy, CURLINFO_NUM_CONNECTS, &connects);
+	return connects == 0;
+}
+
+/* The others that lie idle there are left behind: they have seen the same. */
+static int leave_connections(struct http *http)
+{
+	struct pool *pool;
+	int r = http_pool_new(http, &pool);
+
+	if (r < 0)
+		return r;
+	http->pool = pool;
+	return sd_event_source_set_enabled(http->sweep_source, SD_EVENT_ONESHOT);
+}
+
+static void begin_again(struct http_request *request)
+{
+	http_body_begin_again(request);
+	if (request->answer)
+		explicit_bzero(request->answer, request->length);
+	request->length = 0;
+	request->problem[0] = '\0';
+	request->stalled = false;
+	request->anew = true;
+	curl_easy_setopt(request->easy, CURLOPT_FRESH_CONNECT, 1L);
+}
+
+/* Once, as the new connection is one that was not used before. 0 or a negative errno: it
+ * has ended. */
+static int try_anew(struct http_request *request)
+{
+	struct http *http = request->http;
+	int r = request->pool == http->pool ? leave_connections(http) : 0;
+
+	if (r == 0 && !http->pool->multi)
+		r = http_pool_open(http->pool);
+	if (r < 0 || http->pool->broken)
+		return r < 0 ? r : -ENOMEM;
+	(void)curl_multi_remove_handle(request->pool->multi, request->easy);
+	leave_pool(request);
+	request->pool = http->pool;
+	request->pool->requests++;
+	begin_again(request);
+	return curl_multi_add_handle(request->pool->multi, request->easy) == CURLM_OK
+		       ? 0
+		       : -ENOMEM;
+}
+
 /* Callbacks may start and cancel requests. */
 static void finish(struct http_request *request, CURLcode code)
 {
@@ -68,7 +130,14 @@ static void finish(struct http_request *request, CURLcode code)
 	struct http_look look;
 
 	http_answer_read(request, code, &answer, &look);
-	request->clean = code == CURLE_OK;
+	if (was_dead(request, answer.transport)) {
+		request->shortage = try_anew(request);
+		if (request->shortage == 0)
+			return;
+		http_answer_read(request, CURLE_OUT_OF_MEMORY, &answer, &look);
+	}
+	/* Moved to another pool, a handle may have seen other certificates. */
+	request->clean = code == CURLE_OK && !request->anew;
 	http_body_leave(request);
 	LIST_REMOVE(request, link);
 	(void)curl_multi_remove_handle(request->pool->multi, request->easy);

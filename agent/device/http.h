@@ -12,6 +12,11 @@
  * Files share the bandwidth that there may be: the one that waits longest for its share
  * gets the next, and whoever waits for it is not stalled.
  *
+ * A connection that was used before may be dead, and nobody has told us: a server has
+ * closed it, a gateway on the way forgot it. Whoever gets no byte back on one is asked
+ * once more, on a new connection, with times that begin anew, and no other that lies idle
+ * is used any more.
+ *
  * Nothing blocks, redirects are not followed, connections, TLS sessions and handles are
  * used again. What came back is one struct, told once to `done`, never from within
  * http_start() or http_cancel().

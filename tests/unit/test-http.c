@@ -1267,6 +1267,123 @@ static void test_dead_connection(void **state)
 	}
 }
 
+/* It was there, and is silent now: a gateway on the way has forgotten it. */
+static void test_forgotten_connection(void **state)
+{
+	static const struct step steps[] = { ACCEPT, HEAD,	  SAY(OK), HEAD, ACCEPT,
+					     HEAD,   BODY(70000), SAY(OK), GONE, END };
+	static const struct {
+		usec_t timeout, stall_timeout;
+	} table[] = { { 300 * USEC_PER_MSEC, USEC_INFINITY },
+		      { PATIENCE, 300 * USEC_PER_MSEC } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		_cleanup_client_ struct client c = client_make((struct http_settings){});
+		_cleanup_close_ int fd = make_file(70000);
+		_cleanup_peer_ struct peer *p = peer_start(steps);
+		struct http_call call = upload_of("PUT", fd, 70000),
+				 first = call_to(url_of(p));
+		static struct told told;
+
+		ask(&c, &first, &told);
+		assert_int_equal(told.answer.status, 200);
+		call.url = first.url;
+		call.timeout = table[i].timeout;
+		call.stall_timeout = table[i].stall_timeout;
+		ask(&c, &call, &told);
+		assert_int_equal(told.answer.transport, TRANSPORT_ANSWERED);
+		assert_int_equal(told.answer.sent, 70000);
+		http_free(take_ptr(c.http));
+		peer_join(p);
+		assert_true(same_content(fd, p->body + p->body_length - 70000, 70000));
+	}
+}
+
+/* Silent on the new one, too: that is the service's own, and told. */
+static void test_silent_again(void **state)
+{
+	static const struct step steps[] = { ACCEPT, HEAD, SAY(OK), HEAD,
+					     ACCEPT, HEAD, GONE,    END };
+	_cleanup_client_ struct client c = client_make((struct http_settings){});
+	_cleanup_peer_ struct peer *p = peer_start(steps);
+	struct http_call call = call_to(url_of(p));
+	static struct told told;
+
+	(void)state;
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.status, 200);
+	call.timeout = 300 * USEC_PER_MSEC;
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.transport, TRANSPORT_TIMEOUT);
+	peer_join(p);
+	assert_int_equal(p->accepted, 2);
+}
+
+/* ---- a crowd of connections that all die ---- */
+
+enum { CROWD = 12 };
+
+static void *crowd_run(void *userdata)
+{
+	const struct linger hard = { .l_onoff = 1 };
+	struct pollfd fds[CROWD + 1] = { { .fd = *(int *)userdata, .events = POLLIN } };
+	char head[4096];
+
+	for (int i = 1; i <= CROWD; i++) {
+		fds[i] = (struct pollfd){ .fd = accept(fds[0].fd, NULL, NULL),
+					  .events = POLLIN };
+		(void)!read(fds[i].fd, head, sizeof(head));
+	}
+	for (int i = 1; i <= CROWD; i++)
+		(void)!write(fds[i].fd, OK, STRLEN(OK));
+	/* Whoever comes by one of these again meets a reset. */
+	while (poll(fds, CROWD + 1, PATIENCE_SECONDS * 1000) > 0 && !fds[0].revents)
+		for (int i = 1; i <= CROWD; i++)
+			if (fds[i].revents) {
+				setsockopt(fds[i].fd, SOL_SOCKET, SO_LINGER, &hard,
+					   sizeof(hard));
+				fds[i].fd = close_fd(fds[i].fd);
+			}
+	for (int i = 1; i <= CROWD; i++)
+		close_fd(fds[i].fd);
+	fds[1].fd = accept(fds[0].fd, NULL, NULL);
+	(void)!read(fds[1].fd, head, sizeof(head));
+	(void)!write(fds[1].fd, OK, STRLEN(OK));
+	close_fd(fds[1].fd);
+	return NULL;
+}
+
+/* More of them than curl tries by itself. */
+static void test_all_connections_are_dead(void **state)
+{
+	static struct told told[CROWD], last;
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof(address);
+	_cleanup_close_ int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_client_ struct client c = client_make((struct http_settings){});
+	struct http_call call;
+	pthread_t thread;
+	char url[64];
+
+	(void)state;
+	assert_int_equal(bind(listener, (void *)&address, length), 0);
+	assert_int_equal(listen(listener, CROWD), 0);
+	assert_int_equal(getsockname(listener, (void *)&address, &length), 0);
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/", ntohs(address.sin_port));
+	assert_int_equal(pthread_create(&thread, NULL, crowd_run, &listener), 0);
+	call = call_to(url);
+	for (size_t i = 0; i < CROWD; i++)
+		assert_int_equal(http_start(c.http, &call, on_done, &told[i], NULL), 0);
+	for (size_t i = 0; i < CROWD; i++)
+		await(&c, &told[i]);
+	ask(&c, &call, &last);
+	assert_int_equal(last.answer.transport, TRANSPORT_ANSWERED);
+	assert_int_equal(last.answer.status, 200);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void test_connection_is_used_again(void **state)
 {
 	static const struct step steps[] = { ACCEPT, HEAD,    SAY(OK), HEAD, SAY(OK),
@@ -1596,6 +1713,9 @@ int main(void)
 		cmocka_unit_test(test_waiting_for_bandwidth_is_no_stall),
 		cmocka_unit_test(test_early_answers),
 		cmocka_unit_test(test_dead_connection),
+		cmocka_unit_test(test_forgotten_connection),
+		cmocka_unit_test(test_silent_again),
+		cmocka_unit_test(test_all_connections_are_dead),
 		cmocka_unit_test(test_connection_is_used_again),
 		cmocka_unit_test(test_renewed),
 		cmocka_unit_test(test_renewed_under_way),
