@@ -92,6 +92,15 @@ static void look_for_descriptors(struct http_request *request)
 		request->shortage = -errno;
 }
 
+/* What a proxy says instead of opening a tunnel; no word of the host behind it. */
+static bool is_no_tunnel(const struct http_request *request)
+{
+	long status = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	return status > 0 && status / 100 != 2;
+}
+
 static enum transport judge(const struct http_request *request, CURLcode code,
 			    long status)
 {
@@ -107,6 +116,8 @@ static enum transport judge(const struct http_request *request, CURLcode code,
 		return TRANSPORT_LOCAL;
 	if (code == CURLE_OK)
 		return status > 0 ? TRANSPORT_ANSWERED : TRANSPORT_GARBAGE;
+	if (transport_of(code) == TRANSPORT_RESET && is_no_tunnel(request))
+		return TRANSPORT_CONNECT;
 	/* A server that refuses a body early answers and closes; the answer counts. */
 	if (status >= 400 && transport_of(code) == TRANSPORT_RESET)
 		return TRANSPORT_ANSWERED;

@@ -933,6 +933,45 @@ static void test_proxy(void **state)
 	assert_true(startswith(p->heads, "GET http://far.invalid/x HTTP/1.1\r\n"));
 }
 
+/* No fault of the file that was to go through it. */
+static void test_proxy_refuses(void **state)
+{
+	static const struct {
+		struct step steps[6];
+		const char *why;
+	} table[] = {
+		{ { ACCEPT, HEAD, SAY("HTTP/1.1 403 Forbidden\r\n" NONE), GONE, END },
+		  "403" },
+		{ { ACCEPT, HEAD,
+		    SAY("HTTP/1.1 407 Proxy Authentication Required\r\n"
+			"Proxy-Authenticate: Basic realm=\"gate\"\r\n" NONE),
+		    GONE, END },
+		  "407" },
+		{ { ACCEPT, HEAD, SAY("HTTP/1.1 503 Service Unavailable\r\n" NONE), CLOSE,
+		    END },
+		  "503" },
+	};
+	static struct told told;
+
+	(void)state;
+	unsetenv("no_proxy");
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		_cleanup_peer_ struct peer *p = peer_start(table[i].steps);
+		_cleanup_client_ struct client c = client_make((struct http_settings){
+			.proxy = url_of(p) });
+		_cleanup_close_ int fd = make_file(5000);
+		struct http_call call = upload_of("PUT", fd, 5000);
+
+		call.url = "https://far.invalid/x";
+		ask(&c, &call, &told);
+		assert_int_equal(told.answer.transport, TRANSPORT_CONNECT);
+		assert_non_null(strstr(told.problem, table[i].why));
+		http_free(take_ptr(c.http));
+		peer_join(p);
+	}
+	setenv("no_proxy", "*", 1);
+}
+
 /* ---- time ---- */
 
 static void test_times_out(void **state)
@@ -1706,6 +1745,7 @@ int main(void)
 		cmocka_unit_test(test_source_fails),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_proxy_refuses),
 		cmocka_unit_test(test_times_out),
 		cmocka_unit_test(test_slow_is_not_stalled),
 		cmocka_unit_test(test_a_trickle_is_a_stall),
