@@ -212,7 +212,7 @@ static void describe(struct http_request *request, CURLcode code,
 		snprintf(request->problem, sizeof(request->problem),
 			 "its host is at a private address, and the API is not; "
 			 "AllowedHosts= must name it to allow that");
-	else if (!request->problem[0])
+	else if (!request->problem[0] || request->misled)
 		snprintf(request->problem, sizeof(request->problem), "%s",
 			 curl_easy_strerror(code));
 }

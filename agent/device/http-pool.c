@@ -115,6 +115,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 			(void)curl_multi_assign(pool->multi, fd, source);
 	}
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&request);
+	if (request && request->problem[0])
+		request->misled = true;
 	if (r < 0 && request)
 		http_pool_starve(request, r);
 	return 0;

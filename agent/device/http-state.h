@@ -51,8 +51,9 @@ struct http_request {
 	uint64_t mark;	/* bytes, both ways, when it was seen to move last */
 	usec_t mark_at; /* and when that was */
 	bool stalled;
-	bool clean; /* it went to its end */
-	bool anew;  /* made once more, on a new connection */
+	bool clean;  /* it went to its end */
+	bool misled; /* curl went on after it had given a reason, and gives no other */
+	bool anew;   /* made once more, on a new connection */
 	bool look;
 	sd_event_source *stall_source;
 	char problem[CURL_ERROR_SIZE];

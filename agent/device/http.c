@@ -78,6 +78,15 @@ static bool was_dead(const struct http_request *request, enum transport transpor
 	return connects == 0;
 }
 
+/* curl tried a dead connection first, whose end it still gives as the reason, and then
+ * got to none: why not, only another try can tell. */
+static bool was_misled(const struct http_request *request, enum transport transport)
+{
+	return request->misled && !request->anew &&
+	       (transport == TRANSPORT_RESOLVE || transport == TRANSPORT_CONNECT ||
+		transport == TRANSPORT_TLS);
+}
+
 /* The others that lie idle there are left behind: they have seen the same. */
 static int leave_connections(struct http *http)
 {
@@ -97,7 +106,7 @@ static void begin_again(struct http_request *request)
 		explicit_bzero(request->answer, request->length);
 	request->length = 0;
 	request->problem[0] = '\0';
-	request->stalled = false;
+	request->stalled = request->misled = false;
 	request->anew = true;
 	curl_easy_setopt(request->easy, CURLOPT_FRESH_CONNECT, 1L);
 }
@@ -130,7 +139,8 @@ static void finish(struct http_request *request, CURLcode code)
 	struct http_look look;
 
 	http_answer_read(request, code, &answer, &look);
-	if (was_dead(request, answer.transport)) {
+	if (was_dead(request, answer.transport) ||
+	    was_misled(request, answer.transport)) {
 		request->shortage = try_anew(request);
 		if (request->shortage == 0)
 			return;

@@ -41,6 +41,7 @@ enum act {
 	ACT_FIN,   /* says no more */
 	ACT_GONE,  /* reads until the other side hangs up */
 	ACT_HOLD,  /* does nothing until the test hangs up for it */
+	ACT_SHUT,  /* listens no more */
 	ACT_CLOSE,
 	ACT_RESET,
 };
@@ -98,6 +99,10 @@ struct step {
 #define GONE \
 	{ \
 		.act = ACT_GONE \
+	}
+#define SHUT \
+	{ \
+		.act = ACT_SHUT \
 	}
 #define CLOSE \
 	{ \
@@ -256,6 +261,7 @@ static bool peer_act(struct peer *p, const struct step *s)
 	case ACT_FIN: return shutdown(p->fd, SHUT_WR) == 0;
 	case ACT_HOLD: return peer_hold(p);
 	case ACT_GONE: return peer_wait_gone(p);
+	case ACT_SHUT: p->listener = close_fd(p->listener); break;
 	case ACT_RESET:
 		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 		/* fall through */
@@ -1359,6 +1365,26 @@ static void test_silent_again(void **state)
 	assert_int_equal(p->accepted, 2);
 }
 
+/* The reason is that of the new connection, not of the old one. */
+static void test_reason_of_the_last_try(void **state)
+{
+	static const struct step steps[] = {
+		ACCEPT, HEAD, SAY(OK), HEAD, SHUT, RESET, END
+	};
+	_cleanup_client_ struct client c = client_make((struct http_settings){});
+	_cleanup_peer_ struct peer *p = peer_start(steps);
+	struct http_call call = call_to(url_of(p));
+	static struct told told;
+
+	(void)state;
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.status, 200);
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.transport, TRANSPORT_CONNECT);
+	assert_non_null(strstr(told.problem, "Failed to connect"));
+	peer_join(p);
+}
+
 /* ---- a crowd of connections that all die ---- */
 
 enum { CROWD = 12 };
@@ -1755,6 +1781,7 @@ int main(void)
 		cmocka_unit_test(test_dead_connection),
 		cmocka_unit_test(test_forgotten_connection),
 		cmocka_unit_test(test_silent_again),
+		cmocka_unit_test(test_reason_of_the_last_try),
 		cmocka_unit_test(test_all_connections_are_dead),
 		cmocka_unit_test(test_connection_is_used_again),
 		cmocka_unit_test(test_renewed),
