@@ -603,6 +603,13 @@ static void tell_cut(const struct file *file, usec_t left)
 
 	if (left == USEC_INFINITY || file->farewell.sent == 0)
 		return;
+	if (left == 0) {
+		log_event(LOG_INFO, LOG_STOPPING, &fields,
+			  "Not waiting for %s: it is sent, but the storage does not say "
+			  "that it has it. It is sent again at the next start.",
+			  path ? path : file->name);
+		return;
+	}
 	log_event(
 		LOG_INFO, LOG_STOPPING, &fields,
 		"Not waiting for %s: %" PRIu64 " of its %" PRIu64

@@ -233,6 +233,26 @@ static void sigterm_lets_what_is_under_way_finish(void **state)
 	assert_int_equal(service_asset_count(w->service), 1);
 }
 
+static void an_answer_that_does_not_come_is_not_waited_for(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &quick);
+	stall(w, ENDPOINT_UPLOAD, FAULT_AT_ANSWER);
+	world_drop(w, "sent.txt", "has it arrived?");
+	assert_true(service_wait_held(w->service, 1, world_patience()));
+	world_signal(w, SIGTERM);
+	assert_int_equal(world_wait_exit(w), 0);
+	assert_int_equal(world_count_log(w, "it is sent, but the storage does not say"),
+			 1);
+	service_release(w->service);
+	world_launch(w);
+	world_wait_uploaded(w, "sent.txt");
+	world_assert_uploaded(w, "sent.txt");
+	assert_int_equal(service_asset_count(w->service), 1);
+	world_stop(w);
+}
+
 static void a_second_sigterm_ends_it_at_once_and_nothing_is_lost(void **state)
 {
 	struct world *w = *state;
@@ -373,6 +393,7 @@ int main(void)
 		scenario(a_deleted_sidecar_makes_the_file_due_again),
 		scenario(a_torn_sidecar_is_written_anew),
 		scenario(sigterm_lets_what_is_under_way_finish),
+		scenario(an_answer_that_does_not_come_is_not_waited_for),
 		scenario(a_second_sigterm_ends_it_at_once_and_nothing_is_lost),
 		scenario(a_large_upload_that_is_nearly_there_is_waited_for),
 		scenario(an_upload_with_too_much_left_is_cut_at_once),
