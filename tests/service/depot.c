@@ -1,8 +1,10 @@
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "aide.h"
 #include "depot.h"
 #include "fs.h"
 #include "lock.h"
@@ -100,6 +102,18 @@ static char *new_id(size_t index)
 	return id;
 }
 
+static char *ask_signer(const struct wish *wish, const struct service_asset *asset)
+{
+	char size[24], lifetime[24];
+	const char *const arguments[] = { asset->id, asset->name, asset->content_type,
+					  size, lifetime };
+
+	(void)snprintf(size, sizeof(size), "%" PRIu64, asset->size);
+	(void)snprintf(lifetime, sizeof(lifetime), "%" PRIu64,
+		       wish->lifetime / USEC_PER_SEC);
+	return aide_ask(wish->signer, arguments, ARRAY_SIZE(arguments));
+}
+
 static struct service_asset *new_asset(const struct wish *wish, size_t index)
 {
 	_cleanup_(asset_freep) struct service_asset *asset = calloc(1, sizeof(*asset));
@@ -118,7 +132,8 @@ static struct service_asset *new_asset(const struct wish *wish, size_t index)
 	if (!asset->id || !asset->name || !asset->channel_type || !asset->sender_type ||
 	    !asset->signature)
 		return NULL;
-	asset->url = url_format(asset, wish->now, wish->lifetime);
+	asset->url = wish->signer ? ask_signer(wish, asset)
+				  : url_format(asset, wish->now, wish->lifetime);
 	return asset->url ? take_ptr(asset) : NULL;
 }
 

@@ -30,9 +30,11 @@ struct wish {
 	uint64_t size;
 	enum url_kind kind;   /* not KIND_MIXED */
 	usec_t now, lifetime; /* by the service's real-time clock */
+	const char *signer;   /* the program that makes the URL; NULL: url_format() */
 };
 
-/* Grants an asset, which is only changed by this module. NULL: out of memory. */
+/* Grants an asset, which is only changed by this module. NULL: out of memory, or
+ * there is no URL. */
 const struct service_asset *depot_grant(struct depot *depot, const struct wish *wish);
 
 /* By id, of @length bytes; NULL: none. */

@@ -4,6 +4,7 @@
 
 #include <json-c/json_tokener.h>
 
+#include "aide.h"
 #include "internal.h"
 
 /* ---- the token ---- */
@@ -186,6 +187,14 @@ void token_carry_out(struct request *request)
 
 enum bearer { BEARER_GOOD, BEARER_EXPIRED, BEARER_UNKNOWN };
 
+/* What is no longer good there may have been so when it was asked for. */
+static enum bearer bearer_ask(const char *judge, const char *text)
+{
+	_cleanup_free_ char *word = aide_ask(judge, &text, 1);
+
+	return streq(word, "good") ? BEARER_GOOD : BEARER_EXPIRED;
+}
+
 static enum bearer bearer_find(struct service *service, const char *text)
 {
 	enum bearer found = BEARER_UNKNOWN;
@@ -205,10 +214,12 @@ static enum bearer bearer_find(struct service *service, const char *text)
 static bool is_allowed(struct request *request)
 {
 	const char *header = request_header(request, "Authorization");
+	const char *judge = request->service->judge;
 	enum bearer bearer = BEARER_UNKNOWN;
 
 	if (header && strncasecmp(header, "Bearer ", 7) == 0)
-		bearer = bearer_find(request->service, header + 7);
+		bearer = judge ? bearer_ask(judge, header + 7)
+			       : bearer_find(request->service, header + 7);
 	if (bearer == BEARER_GOOD)
 		return true;
 	if (bearer == BEARER_UNKNOWN)
@@ -360,6 +371,7 @@ static const struct service_asset *grant_asset(
 		.sender_type = json_object_get_string(values[SENDER_TYPE]),
 		.size = (uint64_t)json_object_get_int64(values[SIZE]),
 		.now = service_now(service),
+		.signer = service->signer,
 	};
 
 	{
@@ -379,7 +391,8 @@ static struct json_object *describe(struct service *service,
 	_cleanup_free_ char *url = NULL;
 	char expiry[CLOCK_STRING_MAX];
 
-	if (asprintf(&url, "%s%s", service->content_base, asset->url) < 0)
+	if (asprintf(&url, "%s%s", service->signer ? "" : service->content_base,
+		     asset->url) < 0)
 		url = NULL;
 	(void)clock_format(expiry, usec_to_timespec(asset->expires), 3);
 	(void)json_object_object_add(object, "id", json_object_new_string(asset->id));
@@ -402,6 +415,11 @@ static void grant(struct request *request,
 		return;
 	}
 	asset = grant_asset(service, values);
+	if (!asset) {
+		service_violate(request, "no asset could be made of it");
+		answer_api_error(request, 500, 100, "No URL could be made", NULL, NULL);
+		return;
+	}
 	record_asset(&service->record, request->detail, asset->id);
 	answer_json(&request->answer, 200, describe(service, asset));
 }

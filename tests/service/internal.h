@@ -94,6 +94,7 @@ struct service {
 	struct depot depot;
 	char *base_url, *token_url, *content_base;
 	char *client_id, *client_secret, *scope;
+	char *signer, *judge; /* or NULL */
 	uint64_t size_limit;
 	bool no_url_expiry, no_date, counts_only;
 	void (*received)(void *userdata, const struct service_asset *asset);

@@ -24,12 +24,17 @@ static const char usage[] =
 	"  --content-base URL   what content URLs begin with (default: where it listens)\n"
 	"  --kind KIND          of content URLs: plain, jwt-post, s3, azure, gcs, mixed\n"
 	"  --store DIR          keep each content as DIR/ID\n"
+	"  --signer PROGRAM     makes the content URLs, of a store elsewhere: called\n"
+	"                       with ID NAME TYPE SIZE SECONDS, prints the URL\n"
+	"  --judge PROGRAM      knows the tokens, of a server elsewhere: called with\n"
+	"                       one, prints \"good\"\n"
 	"  --discard            keep no contents\n"
 	"  --client-id ID       what it takes for credentials (default: " SERVICE_CLIENT_ID
 	")\n"
 	"  --client-secret S    (default: " SERVICE_CLIENT_SECRET ")\n"
 	"  --scope SCOPE        (default: " SERVICE_SCOPE ")\n"
 	"  --expires-in S       lifetime of tokens in seconds\n"
+	"  --url-lifetime S     of content URLs, in seconds\n"
 	"  --latency MS         before each answer\n"
 	"  --quiet              no line for each asset that has come\n"
 	"  --help\n"
@@ -75,11 +80,18 @@ static bool set(struct settings *settings, int option, const char *value)
 			return false;
 		service->expires_in = (int)n;
 		return true;
+	case 'u':
+		if (!number(value, INT_MAX, &n))
+			return false;
+		service->url_lifetime = n * USEC_PER_SEC;
+		return true;
 	case 'l': return number(value, 3600000, &settings->latency);
 	case 'b': service->content_base = value; return true;
 	case 'k': return url_kind_parse(value, &service->kind) == 0;
 	case 'f': settings->port_file = value; return true;
 	case 's': service->store = value; return true;
+	case 'g': service->signer = value; return true;
+	case 'j': service->judge = value; return true;
 	case 'd': service->discard = true; return true;
 	case 'i': service->client_id = value; return true;
 	case 'c': service->client_secret = value; return true;
@@ -98,6 +110,9 @@ static void read_arguments(int argc, char **argv, struct settings *settings)
 		{ "content-base", required_argument, NULL, 'b' },
 		{ "kind", required_argument, NULL, 'k' },
 		{ "store", required_argument, NULL, 's' },
+		{ "signer", required_argument, NULL, 'g' },
+		{ "judge", required_argument, NULL, 'j' },
+		{ "url-lifetime", required_argument, NULL, 'u' },
 		{ "discard", no_argument, NULL, 'd' },
 		{ "client-id", required_argument, NULL, 'i' },
 		{ "client-secret", required_argument, NULL, 'c' },

@@ -103,12 +103,17 @@ static int make_names(struct service *service, const struct service_options *opt
 	service->client_secret = strdup(or_else(options->client_secret,
 						SERVICE_CLIENT_SECRET));
 	service->scope = strdup(or_else(options->scope, SERVICE_SCOPE));
+	service->signer = options->signer ? strdup(options->signer) : NULL;
+	service->judge = options->judge ? strdup(options->judge) : NULL;
 	if (asprintf(&service->base_url, "%s" SERVICE_BASE_PATH, host) < 0)
 		service->base_url = NULL;
 	if (asprintf(&service->token_url, "%s" SERVICE_TOKEN_PATH, host) < 0)
 		service->token_url = NULL;
 	return service->content_base && service->client_id && service->client_secret &&
-			       service->scope && service->base_url && service->token_url
+			       service->scope && service->base_url &&
+			       service->token_url &&
+			       !service->signer == !options->signer &&
+			       !service->judge == !options->judge
 		       ? 0
 		       : -ENOMEM;
 }
@@ -214,6 +219,8 @@ void service_stop(struct service *service)
 	free(service->client_id);
 	free(service->client_secret);
 	free(service->scope);
+	free(service->signer);
+	free(service->judge);
 	(void)pthread_mutex_destroy(&service->lock);
 	free(service);
 }

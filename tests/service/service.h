@@ -98,6 +98,13 @@ struct service_options {
 	uint64_t size_limit; /* 400 for larger assets, which is no breach; 0: none */
 	bool no_url_expiry;  /* say nothing of contentUrlExpiry */
 	bool no_date;	     /* send no Date header, as some gateways do */
+	/* A program that makes the content URLs, for a store elsewhere: called with ID,
+	 * NAME, TYPE, SIZE and the lifetime in seconds, it prints the URL. NULL: the URLs
+	 * and the store are our own. */
+	const char *signer;
+	/* A program that knows the tokens, of a token server elsewhere: called with one,
+	 * it prints "good", or else what is wrong with it. NULL: good are our own. */
+	const char *judge;
 	const char
 		*content_base; /* in front of content URLs, with @PORT@ for the port;
 				  NULL: the same scheme, address and port as the API's */

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <curl/curl.h>
 #include <json-c/json.h>
+#include <sys/stat.h>
 
 #include "service.h"
 
@@ -977,6 +978,87 @@ static void a_port_can_be_asked_for(void **state)
 	service_stop(second);
 }
 
+/* ---- programs that know better ---- */
+
+/* The path of an executable file with this text; the caller frees it. */
+static char *write_program(const char *text)
+{
+	char *path = strdup("/tmp/asset-aide.XXXXXX");
+	_cleanup_close_ int fd = mkostemp(path, O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	assert_int_equal(fchmod(fd, 0700), 0);
+	return path;
+}
+
+static void a_signer_makes_the_urls(void **state)
+{
+	_cleanup_free_ char *signer = write_program(
+		"#!/bin/sh\n"
+		"echo \"https://store.example/$2?id=$1&type=$3&size=$4&life=$5\"\n");
+	struct service_options options = { .signer = signer,
+					   .url_lifetime = 90 * USEC_PER_SEC };
+	_cleanup_service_ struct service *service = start(options);
+	_cleanup_free_ char *url = grant(service), *expected = NULL;
+	struct service_asset asset;
+
+	(void)state;
+	(void)unlink(signer);
+	assert_true(service_asset_by_name(service, "bird.jpg", &asset));
+	assert_true(asprintf(&expected,
+			     "https://store.example/bird.jpg?id=%s&type=image/jpeg"
+			     "&size=5&life=90",
+			     asset.id) > 0);
+	assert_string_equal(url, expected);
+	assert_null(service_violations(service));
+}
+
+static void a_signer_that_fails_grants_nothing(void **state)
+{
+	static const char *const programs[] = {
+		"#!/bin/sh\necho https://store.example/; exit 1\n",
+		"#!/bin/sh\nkill -9 $$\n",
+		"#!/bin/sh\n",
+		"#!/bin/sh\nhead -c 70000 /dev/zero\n",
+		"#!/nowhere/at/all\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		_cleanup_free_ char *signer = write_program(programs[i]);
+		_cleanup_service_ struct service *service = start(
+			(struct service_options){ .signer = signer });
+		_cleanup_free_ char *authorization = bearer(service), *violations = NULL;
+		_cleanup_reply_ struct reply reply = ask_create(service, authorization,
+								good_asset);
+
+		(void)unlink(signer);
+		assert_int_equal(reply.status, 500);
+		assert_int_equal(service_asset_count(service), 0);
+		violations = service_violations(service);
+		assert_non_null(violations);
+	}
+}
+
+static void a_judge_knows_the_tokens(void **state)
+{
+	_cleanup_free_ char *judge = write_program(
+		"#!/bin/sh\n[ \"$1\" = from-elsewhere ] && echo good\n");
+	_cleanup_service_ struct service *service = start((struct service_options){
+		.judge = judge });
+	_cleanup_reply_ struct reply good = ask_create(
+		service, "Authorization: Bearer from-elsewhere\n", good_asset);
+	_cleanup_reply_ struct reply bad = ask_create(
+		service, "Authorization: Bearer unheard-of\n", good_asset);
+
+	(void)state;
+	(void)unlink(judge);
+	assert_int_equal(good.status, 200);
+	assert_int_equal(bad.status, 401);
+	assert_null(service_violations(service));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1005,6 +1087,9 @@ int main(void)
 		cmocka_unit_test(requests_and_secrets_are_known),
 		cmocka_unit_test(counts_only_keeps_counts),
 		cmocka_unit_test(a_port_can_be_asked_for),
+		cmocka_unit_test(a_signer_makes_the_urls),
+		cmocka_unit_test(a_signer_that_fails_grants_nothing),
+		cmocka_unit_test(a_judge_knows_the_tokens),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
