@@ -172,12 +172,14 @@ SYSTEM_TESTS := $(wildcard tests/system/test-*)
 check-system: $(PROGRAM) $(SERVICE) check-package
 	@$(AS_ROOT) env BUILD=$(BUILD) VERSION=$(VERSION) $(PROVE) -j2 --comments --exec '' $(SYSTEM_TESTS)
 
-# Servers, networks and writers that no one here wrote, in a world of their own: needs root,
-# and Debian's packages, which each test installs.
+# Servers, networks and programs that no one here wrote, from Debian and npm: needs root.
 REAL_TESTS := $(wildcard tests/real/test-*)
 check-real: deps-test ## against servers and programs that no one here wrote
 	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
-	@$(AS_ROOT) env BUILD=$(BUILD) $(PROVE) --timer --exec '' $(REAL_TESTS)
+	@tests/real/install
+	@$(AS_ROOT) env BUILD=$(BUILD) ASSET_AGENT=$(abspath $(PROGRAM)) \
+		ASSET_SERVICE=$(abspath $(SERVICE)) \
+		$(PROVE) --timer --comments --exec '' $(REAL_TESTS)
 
 # Includes point downward only.
 layers:

@@ -7,8 +7,6 @@
 #include "aide.h"
 #include "macro.h"
 
-extern char **environ;
-
 /* The service's own signals are blocked, which would be inherited. */
 static int spawn(const char *program, char *const *argv, int output, pid_t *ret)
 {
