@@ -28,6 +28,7 @@ static const char usage[] =
 	"                       with ID NAME TYPE SIZE SECONDS, prints the URL\n"
 	"  --judge PROGRAM      knows the tokens, of a server elsewhere: called with\n"
 	"                       one, prints \"good\"\n"
+	"  --size-limit BYTES   refuse larger assets\n"
 	"  --discard            keep no contents\n"
 	"  --client-id ID       what it takes for credentials (default: " SERVICE_CLIENT_ID
 	")\n"
@@ -90,6 +91,7 @@ static bool set(struct settings *settings, int option, const char *value)
 	case 'k': return url_kind_parse(value, &service->kind) == 0;
 	case 'f': settings->port_file = value; return true;
 	case 's': service->store = value; return true;
+	case 'm': return number(value, UINT64_MAX, &service->size_limit);
 	case 'g': service->signer = value; return true;
 	case 'j': service->judge = value; return true;
 	case 'd': service->discard = true; return true;
@@ -110,6 +112,7 @@ static void read_arguments(int argc, char **argv, struct settings *settings)
 		{ "content-base", required_argument, NULL, 'b' },
 		{ "kind", required_argument, NULL, 'k' },
 		{ "store", required_argument, NULL, 's' },
+		{ "size-limit", required_argument, NULL, 'm' },
 		{ "signer", required_argument, NULL, 'g' },
 		{ "judge", required_argument, NULL, 'j' },
 		{ "url-lifetime", required_argument, NULL, 'u' },
