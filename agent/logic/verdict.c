@@ -50,6 +50,12 @@ static const struct rule RULES[] = {
 	{ STAGE_UPLOAD, { 409 }, "ConditionalRequestConflict", .then = VERDICT_AGAIN },
 	/* Something is there: ours, if a body had been under way; else another's. */
 	{ STAGE_UPLOAD, { 409, 412 }, .resumed = true, .then = VERDICT_DONE },
+	/* Azure's word for that where the URL may create a blob, but not replace one. */
+	{ STAGE_UPLOAD,
+	  { 403 },
+	  "UnauthorizedBlobOverwrite",
+	  .resumed = true,
+	  .then = VERDICT_DONE },
 	{ STAGE_UPLOAD, { 409, 412 }, .then = VERDICT_RESIGN },
 	/* The signature ran out or was never good; some say so with another status. */
 	{ STAGE_UPLOAD, { 401, 403, 404, 410 }, .then = VERDICT_RESIGN },

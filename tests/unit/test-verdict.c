@@ -108,6 +108,7 @@ static void test_upload_answers(void **state)
 		{ 403, 404, NULL, BOTH(RESIGN) },
 		{ 403, 403, "AccessDenied", BOTH(RESIGN) },
 		{ 403, 403, "AuthenticationFailed", BOTH(RESIGN) },
+		{ 403, 403, "UnauthorizedBlobOverwrite", VERDICT_RESIGN, VERDICT_DONE },
 		{ 403, 403, "SignatureDoesNotMatch", BOTH(RESIGN) },
 		{ 405, 408, NULL, BOTH(PAUSE_STORAGE) },
 		{ 409, 409, NULL, VERDICT_RESIGN, VERDICT_DONE },
