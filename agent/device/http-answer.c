@@ -298,6 +298,7 @@ void http_answer_read(struct http_request *request, CURLcode code,
 		.date = parse_instant(header(request->easy, "Date")),
 		.error = request->shortage ? request->shortage : -ENOMEM,
 		.sent = (uint64_t)sent,
+		.twice = request->twice,
 		.duration = usec_sub(clock_monotonic(), request->started),
 		.from_public = is_from_public(request->easy),
 	};

@@ -105,6 +105,7 @@ static int on_seek(void *userdata, curl_off_t offset, int origin)
 
 	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > request->size)
 		return CURL_SEEKFUNC_FAIL;
+	request->twice = request->twice || request->offset > 0;
 	request->offset = (uint64_t)offset;
 	return CURL_SEEKFUNC_OK;
 }
@@ -247,6 +248,7 @@ int http_body_watch(struct http_request *request, const struct http_call *call)
 void http_body_begin_again(struct http_request *request)
 {
 	http_body_leave(request);
+	request->twice = request->twice || request->offset > 0;
 	request->offset = request->share = request->mark = 0;
 	request->held = false;
 	request->mark_at = clock_monotonic();

@@ -53,6 +53,7 @@ struct http_request {
 	bool stalled;
 	bool clean;  /* it went to its end */
 	bool misled; /* curl went on after it had given a reason, and gives no other */
+	bool twice;  /* some of its body was sent before, on another connection */
 	bool anew;   /* made once more, on a new connection */
 	bool look;
 	sd_event_source *stall_source;

@@ -63,19 +63,20 @@ static void request_free(struct http_request *request)
 
 /* ---- a connection that was dead ---- */
 
-/* No byte came back on a connection that had been used before: it may have been dead for
+/* No line came back on a connection that had been used before: it may have been dead for
  * long, and that is no word about the service. curl notices some such, and then tries
  * another one, five times at the most (7.88.1), and all of them may be dead. */
 static bool was_dead(const struct http_request *request, enum transport transport)
 {
+	curl_off_t ready = 0;
 	long connects = 1;
 
-	if (request->head > 0 ||
-	    (transport != TRANSPORT_RESET && transport != TRANSPORT_TIMEOUT &&
-	     transport != TRANSPORT_STALL))
+	if (transport != TRANSPORT_RESET && transport != TRANSPORT_TIMEOUT &&
+	    transport != TRANSPORT_STALL)
 		return false;
+	curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
 	curl_easy_getinfo(request->easy, CURLINFO_NUM_CONNECTS, &connects);
-	return connects == 0;
+	return ready > 0 && connects == 0 && request->head == 0;
 }
 
 /* curl tried a dead connection first, whose end it still gives as the reason, and then

@@ -13,7 +13,7 @@
  * gets the next, and whoever waits for it is not stalled.
  *
  * A connection that was used before may be dead, and nobody has told us: a server has
- * closed it, a gateway on the way forgot it. Whoever gets no byte back on one is asked
+ * closed it, a gateway on the way forgot it. Who gets no line of an answer on one asks
  * once more, on a new connection, with times that begin anew, and no other that lies idle
  * is used any more.
  *
@@ -79,10 +79,11 @@ struct http_answer {
 	int status;	  /* TRANSPORT_ANSWERED */
 	const char *body; /* NUL-terminated, may hold NULs; never NULL */
 	size_t length;
-	usec_t date;	      /* of the Date header: the server's clock; 0: none */
-	usec_t retry_after;   /* how long it asks us to wait; 0: it does not */
-	uint64_t sent;	      /* bytes of the body that went out */
-	int error;	      /* negative errno, should TRANSPORT_LOCAL be the word */
+	usec_t date;	    /* of the Date header: the server's clock; 0: none */
+	usec_t retry_after; /* how long it asks us to wait; 0: it does not */
+	uint64_t sent;	    /* bytes of the body that went out */
+	bool twice; /* the body was begun again, and what came first may have arrived */
+	int error;  /* negative errno, should TRANSPORT_LOCAL be the word */
 	const char *problem;  /* what happened, for people; "" when answered */
 	const char *location; /* of a redirect, may hold secrets; NULL: none */
 	usec_t duration;

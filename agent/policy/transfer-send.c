@@ -76,6 +76,7 @@ static void on_sent(void *userdata, const struct http_answer *answer)
 		      answer->duration);
 	if (transfer_note_answer(t, STAGE_UPLOAD, answer, NULL) < 0)
 		transport = TRANSPORT_LOCAL;
+	t->resumed = t->resumed || answer->twice;
 	verdict = transfer_judge(t, transport);
 	t->resumed = t->resumed || may_have_arrived(t, answer);
 	if (answer->transport == TRANSPORT_ANSWERED && verdict != VERDICT_PAUSE_STORAGE)

@@ -133,7 +133,7 @@ static void endure_all(struct world *w, enum endpoint endpoint,
 	}
 #define DRIP(text, more) \
 	{ \
-		.action = FAULT_DRIP, .body = (text), .drip = (more), .times = 1, \
+		.action = FAULT_DRIP, .body = (text), .drip = (more), \
 		.pace = 50 * USEC_PER_MSEC \
 	}
 
@@ -155,7 +155,7 @@ static const struct hostility dripping[] = {
 	{ "a body by drops", DRIP(OK "Content-Length: 60000\r\n\r\n", " "), NULL, true },
 	{ "chunks by drops", DRIP(CHUNKED, "1\r\n \r\n"), NULL, true },
 	{ "heads by drops", DRIP("", "HTTP/1.1 100 Continue\r\n\r\n"), NULL, true },
-	{ "silence", { .action = FAULT_STALL, .times = 1 }, NULL, true },
+	{ "silence", { .action = FAULT_STALL }, NULL, true },
 };
 
 static const struct hostility garbled[] = {
@@ -618,6 +618,24 @@ static void a_conflict_after_a_body_was_under_way_means_that_it_arrived(void **s
 	world_stop(w);
 }
 
+/* The answer was lost with a connection that had been used before: what is sent once more
+ * meets what has arrived. */
+static void a_conflict_after_a_lost_answer_means_that_it_arrived(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &patient);
+	world_upload(w, "before.txt");
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+						   .times = 1,
+						   .phase = FAULT_CARRIED_OUT,
+						   .action = FAULT_RESET });
+	world_upload(w, "lost.txt");
+	assert_int_equal(service_answers(w->service, ENDPOINT_UPLOAD, 409), 1);
+	assert_int_equal(service_assets_named(w->service, "lost.txt"), 1);
+	world_stop(w);
+}
+
 /* Nothing of ours can be at a URL that is new. */
 static void a_conflict_at_a_fresh_url_does_not(void **state)
 {
@@ -971,6 +989,7 @@ int main(void)
 		scenario(refusals_of_the_api_cost_nothing),
 		scenario(refusals_of_the_storage_cost_nothing),
 		scenario(a_conflict_after_a_body_was_under_way_means_that_it_arrived),
+		scenario(a_conflict_after_a_lost_answer_means_that_it_arrived),
 		scenario(a_conflict_at_a_fresh_url_does_not),
 		scenario(a_conflict_after_a_refusal_does_not),
 		scenario(a_wait_that_is_asked_for_is_kept),
