@@ -68,15 +68,17 @@ static void request_free(struct http_request *request)
  * another one, five times at the most (7.88.1), and all of them may be dead. */
 static bool was_dead(const struct http_request *request, enum transport transport)
 {
-	curl_off_t ready = 0;
+	curl_off_t begun = 0;
 	long connects = 1;
 
-	if (transport != TRANSPORT_RESET && transport != TRANSPORT_TIMEOUT &&
-	    transport != TRANSPORT_STALL)
+	if (request->anew || request->head > 0 ||
+	    (transport != TRANSPORT_RESET && transport != TRANSPORT_TIMEOUT &&
+	     transport != TRANSPORT_STALL))
 		return false;
-	curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+	/* A connection that did not come about does not count as one either. */
 	curl_easy_getinfo(request->easy, CURLINFO_NUM_CONNECTS, &connects);
-	return ready > 0 && connects == 0 && request->head == 0;
+	curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &begun);
+	return connects == 0 && begun > 0;
 }
 
 /* curl tried a dead connection first, whose end it still gives as the reason, and then

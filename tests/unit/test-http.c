@@ -1365,6 +1365,39 @@ static void test_silent_again(void **state)
 	assert_int_equal(p->accepted, 2);
 }
 
+/* And where there comes none in its place, that is told, too, and nothing is begun over
+ * and over. */
+static void test_no_other_connection(void **state)
+{
+	static const struct step steps[] = { ACCEPT, HEAD, SAY(OK), HEAD, GONE, END };
+	_cleanup_client_ struct client c = client_make((struct http_settings){
+		.connect_timeout = 300 * USEC_PER_MSEC });
+	_cleanup_peer_ struct peer *p = peer_start(steps);
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				       .sin_port = htons(p->port) };
+	struct http_call call = call_to(url_of(p));
+	static struct told told;
+	int crowd[3];
+
+	(void)state;
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.status, 200);
+	/* Nobody else fits into its queue. */
+	assert_int_equal(listen(p->listener, 0), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(crowd); i++) {
+		crowd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)connect(crowd[i], (void *)&address, sizeof(address));
+	}
+	call.timeout = S;
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.transport, TRANSPORT_TIMEOUT);
+	assert_non_null(strcasestr(told.problem, "timeout"));
+	peer_join(p);
+	for (size_t i = 0; i < ARRAY_SIZE(crowd); i++)
+		close_fd(crowd[i]);
+}
+
 /* The reason is that of the new connection, not of the old one. */
 static void test_reason_of_the_last_try(void **state)
 {
@@ -1781,6 +1814,7 @@ int main(void)
 		cmocka_unit_test(test_dead_connection),
 		cmocka_unit_test(test_forgotten_connection),
 		cmocka_unit_test(test_silent_again),
+		cmocka_unit_test(test_no_other_connection),
 		cmocka_unit_test(test_reason_of_the_last_try),
 		cmocka_unit_test(test_all_connections_are_dead),
 		cmocka_unit_test(test_connection_is_used_again),
