@@ -483,6 +483,13 @@ static void without_a_journal_it_uploads_and_tells_standard_error(void **state)
 	world_wait_ready(w);
 	drop_files(w, "f", FILES);
 	assert_uploaded(w, "f", FILES);
+	/* A receipt is there before its line is. */
+	for (unsigned i = 0; i < FILES; i++) {
+		char line[32];
+
+		(void)snprintf(line, sizeof(line), "f%u.txt as asset", i);
+		world_wait_log(w, line);
+	}
 	assert_int_equal(world_count_log(w, "Uploaded "), FILES);
 	world_stop(w);
 }
