@@ -88,26 +88,25 @@ static void put_file(struct report_file *file, const char *text, bool quiet)
 	file->failed = r < 0;
 }
 
+static int open_directory_of(const struct report_file *file, const char **ret_name)
+{
+	return file->path ? open_directory(file->path, ret_name) : -ENOENT;
+}
+
 static void clear_temporary(const struct report_file *file)
 {
-	_cleanup_close_ int directory = -1;
 	const char *name;
+	_cleanup_close_ int directory = open_directory_of(file, &name);
 
-	if (!file->path)
-		return;
-	directory = open_directory(file->path, &name);
 	if (directory >= 0)
 		fs_clear_temporary(directory, name);
 }
 
 static void remove_file(const struct report_file *file)
 {
-	_cleanup_close_ int directory = -1;
 	const char *name;
+	_cleanup_close_ int directory = open_directory_of(file, &name);
 
-	if (!file->path)
-		return;
-	directory = open_directory(file->path, &name);
 	if (directory >= 0)
 		(void)unlinkat(directory, name, 0);
 }
