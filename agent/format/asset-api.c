@@ -284,6 +284,7 @@ int asset_error_parse(const char *text, size_t length, struct asset_error *ret)
 	if (r == -ENOMEM)
 		return r;
 	if (says_nothing(&error)) {
+		error.page = plain_is_page(clean);
 		r = read_text(clean, &error);
 		if (r < 0)
 			return r;

@@ -6,6 +6,7 @@
  * of its public OpenAPI documents for sibling calls.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,7 @@ struct asset_error {
 	char *developer_message; /* NULL: none */
 	char *user_message;	 /* NULL: none */
 	char *details; /* a JSON array of {key, value} as one line; NULL: none */
+	bool page; /* the body is an HTML page: neither the API speaks so nor a store */
 };
 
 /* Reads what came with another status, cut to the bounds above. Of a body that is not the

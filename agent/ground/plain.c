@@ -116,6 +116,19 @@ char *plain_text(const char *text, size_t length, size_t max)
 	return plain;
 }
 
+bool plain_is_page(const char *text)
+{
+	static const char *const openings[] = { "<!doctype html", "<html" };
+	const char *p = text, *next;
+
+	while ((next = startswith(p, "<!--") ? skip_markup(p) : skip_blank(p)) != p)
+		p = next;
+	for (size_t i = 0; i < ARRAY_SIZE(openings); i++)
+		if (strncasecmp(p, openings[i], strlen(openings[i])) == 0)
+			return true;
+	return false;
+}
+
 void plain_cut(char *text, size_t max)
 {
 	for (; *text; text++)

@@ -11,6 +11,7 @@ struct rule {
 	unsigned transports;
 	enum verdict then;
 	bool resumed; /* only where a body may have arrived before */
+	bool page;    /* only where the answer is a page */
 };
 
 #define ON(t) (1U << TRANSPORT_##t)
@@ -48,6 +49,9 @@ static const struct rule RULES[] = {
 	/* S3, two requests for one object at a time: no word of what is there now. */
 	{ STAGE_UPLOAD, { 409 }, "OperationAborted", .then = VERDICT_AGAIN },
 	{ STAGE_UPLOAD, { 409 }, "ConditionalRequestConflict", .then = VERDICT_AGAIN },
+	/* A web server's or a gateway's word for whatever is in its way (nginx: a
+	 * directory), which is no receipt. */
+	{ STAGE_UPLOAD, { 409, 412 }, .page = true, .then = VERDICT_RESIGN },
 	/* Something is there: ours, if a body had been under way; else another's. */
 	{ STAGE_UPLOAD, { 409, 412 }, .resumed = true, .then = VERDICT_DONE },
 	/* Azure's word for that where the URL may create a blob, but not replace one. */
@@ -92,7 +96,7 @@ static bool fits_answer(const struct rule *rule, const struct outcome *o)
 static bool fits(const struct rule *rule, const struct outcome *o)
 {
 	return rule->stage == o->stage && (!rule->status[0] || fits_answer(rule, o)) &&
-	       (!rule->resumed || o->resumed) &&
+	       (!rule->resumed || o->resumed) && (!rule->page || o->page) &&
 	       (!rule->transports || rule->transports & 1U << o->transport);
 }
 

@@ -34,6 +34,7 @@ struct outcome {
 	int status;	  /* HTTP status; counts with TRANSPORT_ANSWERED */
 	const char *code; /* the body's code ("400-196", "ExpiredToken"), or NULL */
 	bool resumed;	  /* a body may have gone to this URL before */
+	bool page;	  /* the body is an HTML page: no word of an API or a store */
 };
 
 enum verdict {

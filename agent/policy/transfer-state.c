@@ -365,6 +365,7 @@ enum verdict transfer_judge(const struct transfer *t, enum transport transport)
 		.status = t->status,
 		.code = t->error.code,
 		.resumed = t->resumed,
+		.page = t->error.page,
 	};
 	enum verdict verdict = verdict_for(&outcome);
 

@@ -657,6 +657,29 @@ static void a_conflict_at_a_fresh_url_does_not(void **state)
 	world_stop(w);
 }
 
+/* A web server says so where something else is in the way, and has not stored a byte. */
+static void a_conflict_told_by_a_page_does_not(void **state)
+{
+	struct world *w = *state;
+
+	world_start(w, &patient);
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+						   .times = 1,
+						   .action = FAULT_ANSWER,
+						   .status = 503 });
+	service_fault(w->service,
+		      &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+				       .times = 1,
+				       .action = FAULT_ANSWER,
+				       .status = 409,
+				       .body = "<html><h1>409 Conflict</h1>" });
+	world_drop(w, "file.txt", "not there yet");
+	world_wait_uploaded(w, "file.txt");
+	world_assert_uploaded(w, "file.txt");
+	assert_int_equal(service_assets_named(w->service, "file.txt"), 2);
+	world_stop(w);
+}
+
 /* Nor where it was refused before a byte of a body was under way. */
 static void a_conflict_after_a_refusal_does_not(void **state)
 {
@@ -991,6 +1014,7 @@ int main(void)
 		scenario(a_conflict_after_a_body_was_under_way_means_that_it_arrived),
 		scenario(a_conflict_after_a_lost_answer_means_that_it_arrived),
 		scenario(a_conflict_at_a_fresh_url_does_not),
+		scenario(a_conflict_told_by_a_page_does_not),
 		scenario(a_conflict_after_a_refusal_does_not),
 		scenario(a_wait_that_is_asked_for_is_kept),
 		scenario(a_wait_of_a_week_is_cut_to_an_hour_and_ends_with_a_restart),

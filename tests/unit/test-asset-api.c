@@ -200,6 +200,7 @@ static void test_grant_deep(void **state)
 
 struct expected_error {
 	const char *code, *developer_message, *user_message, *details;
+	bool page;
 };
 
 static const struct {
@@ -213,7 +214,7 @@ static const struct {
 	  "\"details\":[{\"key\":\"sender.type\",\"value\":\"robot\"}],"
 	  "\"userMessage\":\"Sorry\"}",
 	  { "400-196", "Invalid value of attribute", "Sorry",
-	    "[{\"key\":\"sender.type\",\"value\":\"robot\"}]" } },
+	    "[{\"key\":\"sender.type\",\"value\":\"robot\"}]", false } },
 	{ "{\"code\":\"429-001\"}", { .code = "429-001" } },
 	{ "{\"code\":null,\"developerMessage\":\"m\"}", { .developer_message = "m" } },
 	{ "{\"code\":\"E-1\",\"developerMessage\":\"m\"}", { .developer_message = "m" } },
@@ -260,7 +261,10 @@ static const struct {
 	/* a gateway's page */
 	{ "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
 	  "<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n",
-	  { .developer_message = "502 Bad Gateway" } },
+	  { .developer_message = "502 Bad Gateway", .page = true } },
+	{ "<!DOCTYPE html>", { .page = true } },
+	{ "{\"code\":\"1-2\",\"developerMessage\":\"<html>\"}",
+	  { .code = "1-2", .developer_message = "<html>" } },
 	{ "upstream connect error", { .developer_message = "upstream connect error" } },
 };
 
@@ -275,6 +279,8 @@ static void check_error(const struct asset_error *error,
 		fail_msg("row %zu: user message %s", row, error->user_message);
 	if (!streq(error->details, expected->details))
 		fail_msg("row %zu: details %s", row, error->details);
+	if (error->page != expected->page)
+		fail_msg("row %zu: page %d", row, error->page);
 }
 
 static void test_error(void **state)

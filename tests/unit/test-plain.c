@@ -103,12 +103,44 @@ static void test_cut(void **state)
 	}
 }
 
+static void test_page(void **state)
+{
+	static const char *const pages[] = {
+		"<html>",
+		"<HTML lang=en>\n<h1>No</h1>",
+		"\xEF\xBB\xBF \r\n<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">",
+		"<!-- a proxy's mark -->\n<!-- <x> -->\n<!doctype html><title>No</title>",
+	};
+	static const char *const others[] = {
+		"",
+		" ",
+		"<",
+		"<!--",
+		"<!-- no end <html>",
+		"<!-- --",
+		"<?xml version=\"1.0\"?><Error><Code>BlobAlreadyExists</Code></Error>",
+		"<Error>",
+		"<!DOCTYPE Error>",
+		"{\"page\":\"<html>\"}",
+		"not <html>",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
+		if (!plain_is_page(pages[i]))
+			fail_msg("page %zu", i);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (plain_is_page(others[i]))
+			fail_msg("no page %zu", i);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

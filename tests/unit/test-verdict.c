@@ -31,18 +31,19 @@ static void check(const struct outcome *o, enum verdict expected)
 	enum verdict verdict = verdict_for(o);
 
 	if (verdict != expected)
-		fail_msg("%s, %s, %d %s%s: %s, not %s", stage_name(o->stage),
+		fail_msg("%s, %s, %d %s%s%s: %s, not %s", stage_name(o->stage),
 			 transport_name(o->transport), o->status, o->code ?: "",
-			 o->resumed ? " resumed" : "", verdict_name(verdict),
-			 verdict_name(expected));
+			 o->resumed ? " resumed" : "", o->page ? " page" : "",
+			 verdict_name(verdict), verdict_name(expected));
 }
 
 static void check_answers(enum stage stage, const struct answer *answers, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		for (int status = answers[i].first; status <= answers[i].last; status++) {
-			struct outcome o = { stage, TRANSPORT_ANSWERED, status,
-					     answers[i].code, false };
+			struct outcome o = { stage,  TRANSPORT_ANSWERED,
+					     status, answers[i].code,
+					     false,  false };
 
 			check(&o, answers[i].fresh);
 			o.resumed = true;
@@ -136,6 +137,20 @@ static void test_upload_answers(void **state)
 	check_answers(STAGE_UPLOAD, answers, ARRAY_SIZE(answers));
 }
 
+/* Of all that a page can come with, it changes what tells that a body has arrived. */
+static void test_a_page_is_no_receipt(void **state)
+{
+	(void)state;
+	for (enum stage stage = 0; stage < STAGES; stage++)
+		for (int status = 100; status <= 599; status++) {
+			struct outcome o = { .stage = stage, .status = status };
+			enum verdict fresh = verdict_for(&o);
+
+			o.page = o.resumed = true;
+			check(&o, fresh);
+		}
+}
+
 static enum verdict without_answer(enum stage stage, enum transport transport)
 {
 	static const struct {
@@ -169,8 +184,8 @@ static void test_without_answer(void **state)
 	for (unsigned stage = 0; stage < STAGES; stage++)
 		for (unsigned t = TRANSPORT_ANSWERED + 1; t < TRANSPORTS; t++)
 			for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
-				struct outcome o = { stage, t, statuses[i],
-						     "ExpiredToken", true };
+				struct outcome o = { stage,	     t,	   statuses[i],
+						     "ExpiredToken", true, false };
 
 				check(&o, without_answer(stage, t));
 			}
@@ -197,8 +212,9 @@ static void test_total(void **state)
 		for (unsigned t = 0; t < TRANSPORTS; t++)
 			for (int status = 100; status <= 599; status++)
 				for (size_t i = 0; i < 2 * ARRAY_SIZE(codes); i++) {
-					struct outcome o = { stage, t, status,
-							     codes[i / 2], i % 2 == 1 };
+					struct outcome o = { stage,	 t,
+							     status,	 codes[i / 2],
+							     i % 2 == 1, false };
 
 					seen[stage] |= 1U << verdict_for(&o);
 				}
@@ -240,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_token_answers),
 		cmocka_unit_test(test_create_answers),
 		cmocka_unit_test(test_upload_answers),
+		cmocka_unit_test(test_a_page_is_no_receipt),
 		cmocka_unit_test(test_without_answer),
 		cmocka_unit_test(test_total),
 		cmocka_unit_test(test_no_status_is_no_success),
