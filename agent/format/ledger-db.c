@@ -326,14 +326,33 @@ int ledger_db_set_aside(const char *path, usec_t now, char **ret)
 	return 0;
 }
 
-int ledger_db_begin(struct ledger_db *db)
+static bool has_moved(struct ledger_db *db)
 {
 	int moved = 0;
 
-	if (sqlite3_file_control(db->sqlite, NULL, SQLITE_FCNTL_HAS_MOVED, &moved) ==
-		    SQLITE_OK &&
-	    moved)
+	return sqlite3_file_control(db->sqlite, NULL, SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		       SQLITE_OK &&
+	       moved;
+}
+
+/* What SQLite keeps in memory would hide that until it reads a page anew. */
+static bool was_emptied(struct ledger_db *db)
+{
+	sqlite3_file *file = NULL;
+	sqlite3_int64 size = 0;
+
+	return sqlite3_file_control(db->sqlite, NULL, SQLITE_FCNTL_FILE_POINTER, &file) ==
+		       SQLITE_OK &&
+	       file->pMethods && file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
+	       size == 0;
+}
+
+int ledger_db_begin(struct ledger_db *db)
+{
+	if (has_moved(db))
 		return -ESTALE;
+	if (was_emptied(db))
+		return -EUCLEAN;
 	return step(db->statements[BEGIN]);
 }
 

@@ -29,8 +29,8 @@ int ledger_db_set_aside(const char *path, usec_t now, char **ret);
 
 /* A transaction. The end commits where @result, what has been made of it so far, is not
  * negative, and else rolls back. Returns @result, or the commit's own negative errno. No
- * transaction begins (-ESTALE) where the path leads to the database no more: what was
- * written then, nobody would find. */
+ * transaction begins where the path leads to the database no more (-ESTALE) or the file
+ * was emptied (-EUCLEAN): what was written then, nobody would find. */
 int ledger_db_begin(struct ledger_db *db);
 int ledger_db_end(struct ledger_db *db, int result);
 

@@ -1354,6 +1354,22 @@ static void test_an_empty_file_is_set_aside(void **state)
 	put_new(w, LEDGER_GRANTED, "a");
 }
 
+/* Though all that it asks for is in memory. */
+static void test_one_that_is_emptied_takes_nothing_more(void **state)
+{
+	struct world *w = *state;
+	struct ledger_row row;
+
+	open_ledger(w);
+	put_new(w, LEDGER_GRANTED, "a");
+	assert_int_equal(ledger_broken(w->ledger), 0);
+	row = row_of(ledger_serial(w->ledger), LEDGER_GRANTED, "b");
+	assert_int_equal(truncate(path_in(w, LEDGER_FILE), 0), 0);
+	assert_int_equal(put(w, &row), -EUCLEAN);
+	assert_int_equal(ledger_broken(w->ledger), -EUCLEAN);
+	close_ledger(w);
+}
+
 static void test_two_set_aside_in_a_second_are_both_kept(void **state)
 {
 	struct world *w = *state;
@@ -1633,6 +1649,7 @@ int main(int argc, char *argv[])
 		ledger_test(test_damaged_files_are_set_aside),
 		ledger_test(test_the_log_is_set_aside_too),
 		ledger_test(test_an_empty_file_is_set_aside),
+		ledger_test(test_one_that_is_emptied_takes_nothing_more),
 		ledger_test(test_two_set_aside_in_a_second_are_both_kept),
 		ledger_test(test_a_newer_schema_is_left_alone),
 		ledger_test(test_second_opener_is_refused),
