@@ -509,19 +509,25 @@ static void drop_long(struct world *w, const char *name)
 	world_drop_random(w, name, 1000, 1);
 }
 
-/* More rows than SQLite keeps in memory. They fail, and wait for another try. */
+/* Twice as many rows as SQLite keeps in memory. They fail by an answer, and wait for
+ * another try: where a connection is cut, libcurl tries again by itself, who knows how
+ * often. */
 static void start_with_many_waiting(struct world *w)
 {
 	static const struct world_options patient = {
 		.retry = "InitialDelay=1h\nMaxDelay=1h\nMaxAttempts=9\n",
 	};
+	_cleanup_free_ char *waiting = NULL;
 
 	world_start(w, &patient);
 	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
-						   .action = FAULT_RESET });
+						   .action = FAULT_ANSWER,
+						   .status = 422 });
 	many(w, drop_long);
-	assert_true(service_wait_answers(w->service, ENDPOINT_UPLOAD, 0, MANY,
+	assert_true(service_wait_answers(w->service, ENDPOINT_UPLOAD, 422, MANY,
 					 world_patience()));
+	assert_true(asprintf(&waiting, "Uploading 0, waiting %d, ", MANY) > 0);
+	world_wait_status(w, waiting);
 	service_clear_faults(w->service);
 }
 
