@@ -4,6 +4,8 @@
 #include "json.h"
 #include "text.h"
 
+#define ROOM_MIN ((size_t)256) /* of a text that is written */
+
 DEFINE_CLEANUP(struct json_tokener *, tokener_freep, json_tokener_free)
 
 /* json-c's own check lets overlong forms and surrogates pass. */
@@ -138,89 +140,131 @@ int json_add_unsigned(struct json_object *object, const char *key, uint64_t valu
 /* ---- text ---- */
 
 /* json-c's own writer does not look whether its text grew: where there is no memory, a
- * part is missing. This stream remembers. */
-static void put_string(FILE *stream, const char *text, size_t length)
+ * part is missing. This one remembers. */
+struct writer {
+	char *text;
+	size_t length, room;
+	bool failed;
+};
+
+static void put(struct writer *writer, const char *text, size_t length)
+{
+	size_t room = MAX(2 * writer->room, writer->length + length + ROOM_MIN);
+
+	if (writer->failed)
+		return;
+	if (writer->length + length > writer->room) {
+		char *larger = realloc(writer->text, room);
+
+		writer->failed = !larger;
+		if (!larger)
+			return;
+		writer->text = larger;
+		writer->room = room;
+	}
+	memcpy(writer->text + writer->length, text, length);
+	writer->length += length;
+}
+
+static void put_char(struct writer *writer, char c)
+{
+	put(writer, &c, 1);
+}
+
+static bool is_plain(char c)
+{
+	return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+static void put_escaped(struct writer *writer, char c)
 {
 	static const char shorts[][2] = { { '"', '"' },	 { '\\', '\\' }, { '\b', 'b' },
 					  { '\n', 'n' }, { '\r', 'r' },	 { '\t', 't' },
 					  { '\f', 'f' } };
+	char escape[STRLEN("\\uHHHH") + 1];
 
-	(void)fputc('"', stream);
-	for (size_t i = 0; i < length; i++) {
-		size_t s = 0;
-
-		while (s < ARRAY_SIZE(shorts) && shorts[s][0] != text[i])
-			s++;
-		if (s < ARRAY_SIZE(shorts))
-			(void)fprintf(stream, "\\%c", shorts[s][1]);
-		else if ((unsigned char)text[i] < 0x20)
-			(void)fprintf(stream, "\\u%04x", (unsigned)text[i]);
-		else
-			(void)fputc(text[i], stream);
+	for (size_t i = 0; i < ARRAY_SIZE(shorts); i++) {
+		if (shorts[i][0] != c)
+			continue;
+		put_char(writer, '\\');
+		put_char(writer, shorts[i][1]);
+		return;
 	}
-	(void)fputc('"', stream);
+	snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)(unsigned char)c);
+	put(writer, escape, strlen(escape));
 }
 
-/* 0 or -ENOMEM; also what the stream remembers counts. */
-static int put_value(FILE *stream, struct json_object *value)
+static void put_string(struct writer *writer, const char *text, size_t length)
 {
-	const char *between = "", *text;
-	int r = 0;
+	put_char(writer, '"');
+	for (size_t at = 0; at < length; at++) {
+		size_t begin = at;
+
+		while (at < length && is_plain(text[at]))
+			at++;
+		put(writer, text + begin, at - begin);
+		if (at < length)
+			put_escaped(writer, text[at]);
+	}
+	put_char(writer, '"');
+}
+
+static void put_other(struct writer *writer, struct json_object *value)
+{
+	/* Short enough for the room that json-c begins with. */
+	const char *text = json_object_to_json_string(value);
+
+	if (text)
+		put(writer, text, strlen(text));
+	else
+		writer->failed = true;
+}
+
+static void put_value(struct writer *writer, struct json_object *value)
+{
+	const char *before = "";
 
 	switch (json_object_get_type(value)) {
 	case json_type_string:
-		put_string(stream, json_object_get_string(value),
+		put_string(writer, json_object_get_string(value),
 			   (size_t)json_object_get_string_len(value));
-		return 0;
+		return;
 	case json_type_object:
-		(void)fputc('{', stream);
+		put_char(writer, '{');
 		json_object_object_foreach(value, key, member)
 		{
-			(void)fputs(between, stream);
-			put_string(stream, key, strlen(key));
-			(void)fputc(':', stream);
-			if (put_value(stream, member) < 0)
-				r = -ENOMEM;
-			between = ",";
+			put(writer, before, strlen(before));
+			put_string(writer, key, strlen(key));
+			put_char(writer, ':');
+			put_value(writer, member);
+			before = ",";
 		}
-		(void)fputc('}', stream);
-		return r;
+		put_char(writer, '}');
+		return;
 	case json_type_array:
-		(void)fputc('[', stream);
+		put_char(writer, '[');
 		for (size_t i = 0; i < json_object_array_length(value); i++) {
-			(void)fputs(between, stream);
-			if (put_value(stream, json_object_array_get_idx(value, i)) < 0)
-				r = -ENOMEM;
-			between = ",";
+			put(writer, before, strlen(before));
+			put_value(writer, json_object_array_get_idx(value, i));
+			before = ",";
 		}
-		(void)fputc(']', stream);
-		return r;
+		put_char(writer, ']');
+		return;
 	case json_type_null:
 	case json_type_boolean:
 	case json_type_double:
-	case json_type_int: break;
+	case json_type_int: put_other(writer, value);
 	}
-	/* Short enough for the room that json-c begins with. */
-	text = json_object_to_json_string(value);
-	return text && fputs(text, stream) >= 0 ? 0 : -ENOMEM;
 }
 
 char *json_format(struct json_object *value, const char *end)
 {
-	char *line = NULL;
-	size_t length;
-	FILE *stream = open_memstream(&line, &length);
-	int r;
+	struct writer writer = {};
 
-	if (!stream)
-		return NULL;
-	r = put_value(stream, value);
-	(void)fputs(end, stream);
-	if (ferror(stream))
-		r = -ENOMEM;
-	if (fclose(stream) != 0 || r < 0) {
-		free(line);
-		return NULL;
-	}
-	return line;
+	put_value(&writer, value);
+	put(&writer, end, strlen(end) + 1);
+	if (!writer.failed)
+		return writer.text;
+	free(writer.text);
+	return NULL;
 }

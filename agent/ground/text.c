@@ -59,8 +59,13 @@ char *text_to_utf8(const char *bytes, size_t length)
 		return NULL;
 	for (size_t at = 0; at < length;) {
 		uint32_t value;
-		int n = decode((const unsigned char *)bytes + at, length - at, &value);
+		int n;
 
+		if ((signed char)bytes[at] > 0) {
+			*out++ = bytes[at++];
+			continue;
+		}
+		n = decode((const unsigned char *)bytes + at, length - at, &value);
 		out = n > 0 ? mempcpy(out, bytes + at, (size_t)n)
 			    : mempcpy(out, REPLACEMENT, STRLEN(REPLACEMENT));
 		at += (size_t)abs(n);
