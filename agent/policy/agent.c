@@ -16,11 +16,6 @@
 
 /* ---- what people see ---- */
 
-static bool shows_foot(const struct agent *agent)
-{
-	return agent->mode == AGENT_DRAIN && isatty(STDERR_FILENO);
-}
-
 static struct progress_counts progress_of(const struct agent *agent)
 {
 	struct uploader_stats stats = uploader_stats(agent->uploader);
@@ -77,7 +72,7 @@ static void on_changed(void *userdata)
 
 	report_changed(agent->report);
 	watchdog_changed(agent->watchdog);
-	if (agent->foot_armed || !shows_foot(agent))
+	if (agent->foot_armed || !agent->shows_foot)
 		return;
 	agent->foot_armed = true;
 	(void)sd_event_source_set_time(agent->foot_source,
@@ -494,7 +489,12 @@ static bool log_stopped(const struct agent *agent)
 
 int agent_run(struct config *config, const char *file, enum agent_mode mode)
 {
-	struct agent agent = { .config = config, .config_file = file, .mode = mode };
+	struct agent agent = {
+		.config = config,
+		.config_file = file,
+		.mode = mode,
+		.shows_foot = mode == AGENT_DRAIN && isatty(STDERR_FILENO),
+	};
 	int r;
 
 	settings_log(config);
