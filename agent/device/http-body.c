@@ -6,14 +6,28 @@
 #include "macro.h"
 
 #define UPLOAD_BUFFER_MAX (512L * 1024)
-#define UPLOAD_BUFFER_MIN (16L * 1024) /* curl's own least */
-#define STALL_LOOKS	  8	       /* at how far it is, in a StallTimeout */
+#define UPLOAD_BUFFER_MIN (16L * 1024)		/* curl's own least */
+#define STALL_LOOKS	  8			/* at how far it is, in a StallTimeout */
+#define SHORT_MAX	  ((uint64_t)64 * 1024) /* a body for the short lane */
 
-/* ---- bytes out and in ---- */
+/* ---- bandwidth ---- */
+
+/* Lanes take turns, so that a short body waits for one share of a long one at the most,
+ * and no number of short ones keeps the long ones waiting. NULL: nobody waits. */
+static struct http_request *next_in_line(const struct http *http)
+{
+	for (unsigned i = 1; i <= LANES; i++) {
+		unsigned lane = (http->served + i) % LANES;
+
+		if (!TAILQ_EMPTY(&http->lanes[lane]))
+			return TAILQ_FIRST(&http->lanes[lane]);
+	}
+	return NULL;
+}
 
 static void arm_share(struct http *http)
 {
-	if (TAILQ_EMPTY(&http->queue))
+	if (!next_in_line(http))
 		return;
 	(void)sd_event_source_set_time(http->share_source,
 				       throttle_next(&http->throttle, clock_monotonic()));
@@ -30,7 +44,7 @@ void http_body_set_bandwidth(struct http *http, uint64_t rate)
 static void wait_for_share(struct http_request *request)
 {
 	request->held = request->queued = true;
-	TAILQ_INSERT_TAIL(&request->http->queue, request, queue);
+	TAILQ_INSERT_TAIL(&request->http->lanes[request->lane], request, queue);
 	arm_share(request->http);
 }
 
@@ -38,11 +52,11 @@ void http_body_leave(struct http_request *request)
 {
 	if (!request->queued)
 		return;
-	TAILQ_REMOVE(&request->http->queue, request, queue);
+	TAILQ_REMOVE(&request->http->lanes[request->lane], request, queue);
 	request->queued = false;
 }
 
-/* What is there goes to who waits longest. Here and not where curl asks for bytes, which
+/* What is there goes to who is next. Here and not where curl asks for bytes, which
  * it does later, and then others may have come. */
 static int on_share(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -52,8 +66,9 @@ static int on_share(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
-	while ((request = TAILQ_FIRST(&http->queue)) &&
+	while ((request = next_in_line(http)) &&
 	       throttle_next(&http->throttle, now) <= now) {
+		http->served = request->lane;
 		request->share = throttle_take(&http->throttle, now,
 					       request->size - request->offset);
 		http_body_leave(request);
@@ -68,10 +83,12 @@ static uint64_t take_share(struct http_request *request, uint64_t want)
 {
 	struct http *http = request->http;
 
-	if (request->share == 0 && TAILQ_EMPTY(&http->queue))
+	if (request->share == 0 && !next_in_line(http))
 		request->share = throttle_take(&http->throttle, clock_monotonic(), want);
 	return MIN(request->share, want);
 }
+
+/* ---- bytes out and in ---- */
 
 static size_t on_read(char *buffer, size_t size, size_t count, void *userdata)
 {
@@ -204,6 +221,7 @@ void http_body_send_file(struct http_request *request, const struct http_call *c
 
 	request->file = call->file;
 	request->size = call->file_size;
+	request->lane = call->file_size <= SHORT_MAX ? LANE_SHORT : LANE_LONG;
 	curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
 	curl_easy_setopt(easy, CURLOPT_READDATA, request);
 	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
@@ -262,7 +280,8 @@ void http_body_begin_again(struct http_request *request)
 
 int http_body_init(struct http *http)
 {
-	TAILQ_INIT(&http->queue);
+	for (unsigned lane = 0; lane < LANES; lane++)
+		TAILQ_INIT(&http->lanes[lane]);
 	return sd_event_add_time(http->event, &http->share_source, CLOCK_MONO,
 				 USEC_INFINITY, USEC_PER_MSEC, on_share, http);
 }

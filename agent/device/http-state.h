@@ -14,6 +14,13 @@
 
 #define HTTP_SPARES_MAX 32 /* handles kept for further requests */
 
+/* Where requests wait for their shares of the bandwidth, each longest wait first. */
+enum lane {
+	LANE_SHORT,
+	LANE_LONG,
+	LANES,
+};
+
 /* The connections of requests that were started with the same settings, and what curl
  * remembers of TLS for them: sessions, certificates, authorities. */
 struct pool {
@@ -38,8 +45,9 @@ struct http_request {
 	uint64_t offset; /* of the next byte that curl gets of the file */
 	uint64_t share;	 /* bytes that it may send, of the bandwidth */
 	bool held;	 /* it waited for its share since the last look */
+	enum lane lane;
 	bool queued;
-	TAILQ_ENTRY(http_request) queue; /* with `queued`: it waits */
+	TAILQ_ENTRY(http_request) queue; /* with `queued`: it waits, in its lane */
 	const char *source_problem;	 /* NULL: none */
 	int shortage; /* of descriptors or memory: negative errno; 0: none */
 	char *answer;
@@ -71,9 +79,10 @@ struct http {
 	size_t spares;
 	LIST_HEAD(, http_request) requests;
 	struct throttle throttle;
-	TAILQ_HEAD(, http_request) queue; /* for their shares, the longest wait first */
-	sd_event_source *share_source;	  /* when the next one is there */
-	bool starved;			  /* one of them has a shortage */
+	TAILQ_HEAD(, http_request) lanes[LANES];
+	enum lane served;	       /* whose turn it was last */
+	sd_event_source *share_source; /* when the next share is there */
+	bool starved;		       /* one of them has a shortage */
 	/* Ends a request that curl, or a stall, brought to its end: http.c's own. */
 	void (*finish)(struct http_request *request, CURLcode code);
 };

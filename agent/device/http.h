@@ -9,8 +9,9 @@
  * flight, through nginx, some 50 were answered with the asset of another file. Bodies or
  * answers got mixed up, which the answer itself does not show.
  *
- * Files share the bandwidth that there may be: the one that waits longest for its share
- * gets the next, and whoever waits for it is not stalled.
+ * Files share the bandwidth that there may be: of the short ones, and of the others, the
+ * one that waits longest for its share gets the next, by turns. Whoever waits for it is
+ * not stalled.
  *
  * A connection that was used before may be dead, and nobody has told us: a server has
  * closed it, a gateway on the way forgot it. Who gets no line of an answer on one asks

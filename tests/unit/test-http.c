@@ -1169,6 +1169,58 @@ static void test_bandwidth_is_shared(void **state)
 	}
 }
 
+static uint64_t sent_of(struct http_request *const *requests, size_t n)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += http_sent(requests[i]);
+	return sum;
+}
+
+/* A short body needs four shares here. One by one among all that wait, the others would
+ * send 64 meanwhile; by turns, some four. */
+static void test_a_short_body_does_not_queue_behind_long_ones(void **state)
+{
+	enum { LONG_ONES = 16, RATE = 20 * 1024, SHORT = 4096 };
+	static const struct step steps[] = { ACCEPT, HEAD, GONE, END };
+	static const struct step short_steps[] = { ACCEPT,  HEAD, BODY(SHORT),
+						   SAY(OK), GONE, END };
+	_cleanup_client_ struct client c = client_make((struct http_settings){
+		.bandwidth = RATE });
+	_cleanup_close_ int fd = memfd_create("file", MFD_CLOEXEC);
+	struct http_call call = upload_of("PUT", fd, SHORT);
+	struct http_request *requests[LONG_ONES];
+	struct peer *peers[LONG_ONES + 1];
+	static struct told told, none;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, A_MEGABYTE), 0);
+	peers[LONG_ONES] = peer_start(short_steps);
+	for (int i = 0; i < LONG_ONES; i++) {
+		struct http_call long_call = upload_of("PUT", fd, A_MEGABYTE);
+
+		peers[i] = peer_start(steps);
+		long_call.url = url_of(peers[i]);
+		assert_int_equal(
+			http_start(c.http, &long_call, on_done, &none, &requests[i]), 0);
+	}
+	while (sent_of(requests, LONG_ONES) < LONG_ONES * THROTTLE_SLICE_MIN)
+		assert_true(sd_event_run(c.event, PATIENCE) > 0);
+	before = sent_of(requests, LONG_ONES);
+	call.url = url_of(peers[LONG_ONES]);
+	ask(&c, &call, &told);
+	assert_int_equal(told.answer.transport, TRANSPORT_ANSWERED);
+	assert_in_range(sent_of(requests, LONG_ONES) - before, 1,
+			LONG_ONES * 2 * THROTTLE_SLICE_MIN);
+	http_free(take_ptr(c.http));
+	for (int i = 0; i <= LONG_ONES; i++) {
+		peer_join(peers[i]);
+		peer_free(peers[i]);
+	}
+}
+
 /* So slow that a share comes more rarely than a stall may last. */
 static void test_waiting_for_bandwidth_is_no_stall(void **state)
 {
@@ -1809,6 +1861,7 @@ int main(void)
 		cmocka_unit_test(test_slow_is_not_stalled),
 		cmocka_unit_test(test_a_trickle_is_a_stall),
 		cmocka_unit_test(test_bandwidth_is_shared),
+		cmocka_unit_test(test_a_short_body_does_not_queue_behind_long_ones),
 		cmocka_unit_test(test_waiting_for_bandwidth_is_no_stall),
 		cmocka_unit_test(test_early_answers),
 		cmocka_unit_test(test_dead_connection),
