@@ -240,7 +240,7 @@ static bool on_found(void *userdata, struct spool_directory *directory, const ch
 	usec_t wait = usec_sub(spool->config->settle, intake_age(st));
 
 	return spool->ops->candidate(spool->userdata, directory, name,
-				     usec_add(clock_monotonic(), wait), false);
+				     usec_add(clock_monotonic(), wait), st);
 }
 
 /* Only an event, or the next poll, can tell when that has changed. */
@@ -372,7 +372,7 @@ static void on_file(struct spool_directory *directory, const char *name)
 		return;
 	if (strlen(name) > SIDECAR_BASE_MAX)
 		warn_of_long_name(directory, name);
-	else if (!spool->ops->candidate(spool->userdata, directory, name, at, true))
+	else if (!spool->ops->candidate(spool->userdata, directory, name, at, NULL))
 		spool_tree_overflow(&spool->tree, directory);
 }
 

@@ -37,10 +37,11 @@ enum spool_news {
 };
 
 struct spool_ops {
-	/* @name may be due from @at on (monotonic). @event: something happened to it just
-	 * now. False: no room, and spool_resume() will be called when there is. */
+	/* @name may be due from @at on (monotonic). @st is what a scan saw; NULL:
+	 * something happened to it just now. False: no room, and spool_resume() will be
+	 * called when there is. */
 	bool (*candidate)(void *userdata, struct spool_directory *directory,
-			  const char *name, usec_t at, bool event);
+			  const char *name, usec_t at, const struct stat *st);
 	/* @name can't be uploaded, for it is no regular file, or (@file) is one, but its
 	 * sidecar has no place; told once. @why is a phrase. */
 	void (*not_a_file)(void *userdata, struct spool_directory *directory,

@@ -30,16 +30,27 @@ enum item_state {
 	ITEM_STATES
 };
 
+enum item_size {
+	ITEM_SMALL,
+	ITEM_LARGE, /* its body is on its way for long */
+	ITEM_SIZES
+};
+
 struct item {
 	enum item_state state;
 	unsigned attempts; /* that failed by its own fault, in a row */
 	unsigned lane;	   /* which queue it is ready in; the owner's, while it is not */
-	bool stirred;	   /* an event came while it was moving: look again after */
+	enum item_size size; /* likewise */
+	bool stirred;	     /* an event came while it was moving: look again after */
 	usec_t at;
 	/* What it is called: an opaque place and a name, both the owner's. */
 	const void *place;
 	const char *name;
+	/* With whose it is counted: opaque, and changed by schedule_rename() alone. */
+	const void *owner;
 	/* The schedule's. */
+	struct schedule_group *group;
+	bool moves_large; /* it was large when it got its slot */
 	size_t heap_index;
 	TAILQ_ENTRY(item) ready;
 };

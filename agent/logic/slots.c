@@ -28,3 +28,19 @@ size_t slots_at(struct slots *s, usec_t now)
 	s->at = s->count < s->max ? usec_add(now, SLOTS_DELAY) : 0;
 	return s->count;
 }
+
+enum slots_turn slots_turn(const struct slots *s, size_t large)
+{
+	size_t apart = s->count < 2 ? 0 : MAX(s->count / 4, (size_t)1);
+
+	if (large >= s->count - apart)
+		return SLOTS_SMALL_ONLY;
+	if (large < apart || (apart == 0 && s->small >= SLOTS_SMALL_MAX))
+		return SLOTS_LARGE_FIRST;
+	return SLOTS_SMALL_FIRST;
+}
+
+void slots_started(struct slots *s, bool large)
+{
+	s->small = large ? 0 : MIN(s->small + 1, (unsigned)SLOTS_SMALL_MAX);
+}

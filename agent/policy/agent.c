@@ -173,11 +173,11 @@ static int on_ledger(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
-static void on_room(void *userdata)
+static void on_room(void *userdata, const struct spool *spool)
 {
 	struct agent *agent = userdata;
 
-	spools_resume(agent->spools);
+	spools_resume(agent->spools, spool);
 }
 
 static void on_left(void *userdata, uint64_t serial)

@@ -182,11 +182,11 @@ static void take_back(struct spools *spools)
 /* ---- what they tell ---- */
 
 static bool on_candidate(void *userdata, struct spool_directory *directory,
-			 const char *name, usec_t at, bool event)
+			 const char *name, usec_t at, const struct stat *st)
 {
 	struct spools *spools = userdata;
 
-	return uploader_candidate(spools->uploader, directory, name, at, event);
+	return uploader_candidate(spools->uploader, directory, name, at, st);
 }
 
 static void on_not_a_file(void *userdata, struct spool_directory *directory,
@@ -345,6 +345,7 @@ void spools_apply(struct spools *spools, struct spools_plan *plan,
 	spools->config = plan->config;
 	spools->list = take_ptr(plan->list);
 	spools->count = plan->count;
+	uploader_share(uploader, MAX(plan->count, (size_t)1));
 	for (size_t i = 0; i < plan->count; i++)
 		if (!plan->is_new[i])
 			spool_set_config(spools->list[i], &plan->config->spools[i]);
@@ -358,10 +359,11 @@ void spools_apply(struct spools *spools, struct spools_plan *plan,
 
 /* ---- from outside ---- */
 
-void spools_resume(struct spools *spools)
+void spools_resume(struct spools *spools, const struct spool *spool)
 {
 	for (size_t i = 0; i < spools->count; i++)
-		spool_resume(spools->list[i]);
+		if (!spool || spools->list[i] == spool)
+			spool_resume(spools->list[i]);
 }
 
 bool spools_are_quiet(const struct spools *spools)

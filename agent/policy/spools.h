@@ -45,8 +45,9 @@ void spools_plan_free(struct spools_plan *plan);
  * 0 or a negative errno, which was told. */
 int spools_restore(struct spools *spools);
 
-/* There is room for candidates again. */
-void spools_resume(struct spools *spools);
+/* There is room for candidates again: of all, or (not NULL) of @spool, if it is still
+ * there. */
+void spools_resume(struct spools *spools, const struct spool *spool);
 
 /* The row @serial is of a file in no spool that is there: it is restored when one is. */
 void spools_keep(struct spools *spools, uint64_t serial);

@@ -41,6 +41,19 @@ static bool may_start(const struct uploader *u, unsigned lane, usec_t now)
 	return at <= now || (at == USEC_INFINITY && u->schedule.counts[ITEM_MOVING] == 0);
 }
 
+static bool any_may_start(struct uploader *u, usec_t now)
+{
+	enum item_size sizes[ITEM_SIZES];
+	size_t count = uploader_sizes(u, sizes);
+
+	for (size_t i = 0; i < count; i++)
+		for (unsigned lane = 0; lane < LANES; lane++)
+			if (schedule_peek(&u->schedule, lane, sizes[i]) &&
+			    may_start(u, lane, now))
+				return true;
+	return false;
+}
+
 static const char *find_due(struct uploader *u, usec_t now)
 {
 	if (u->services->stopping)
@@ -51,10 +64,7 @@ static const char *find_due(struct uploader *u, usec_t now)
 		return "files whose time has come are not looked at";
 	if (u->schedule.counts[ITEM_MOVING] >= u->slots.count)
 		return NULL;
-	for (unsigned lane = 0; lane < LANES; lane++)
-		if (schedule_peek(&u->schedule, lane) && may_start(u, lane, now))
-			return "files are ready, and none is started";
-	return NULL;
+	return any_may_start(u, now) ? "files are ready, and none is started" : NULL;
 }
 
 void uploader_look(struct uploader *u, usec_t step, struct uploader_sight *ret)

@@ -63,7 +63,8 @@ static bool rehome(struct uploader *u, struct file *file,
 
 	if (spool_entry_is_ignored(spool_config(spool_of(directory)), file->name) ||
 	    (moves && !is_same_directory(file->directory, directory)) ||
-	    schedule_rename(&u->schedule, &file->item, directory) < 0)
+	    schedule_rename(&u->schedule, &file->item, directory, spool_of(directory)) <
+		    0)
 		return false;
 	move_in(file, directory);
 	/* What it waited for may be otherwise now. */

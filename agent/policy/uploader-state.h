@@ -61,6 +61,9 @@ struct uploader {
 /* Bits of enum health_need. */
 unsigned uploader_needs_of_lane(unsigned lane);
 
+/* To which sizes a free slot may be given, the first first. Returns how many. */
+size_t uploader_sizes(const struct uploader *uploader, enum item_size ret[ITEM_SIZES]);
+
 /* Looks soon at what can be started. */
 void uploader_kick(struct uploader *uploader);
 

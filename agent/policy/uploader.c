@@ -5,11 +5,12 @@
 #include "macro.h"
 #include "uploader-state.h"
 
-#define ROOM_TO_RESUME (SCHEDULE_MAX / 4) /* scans go on when that much is free again */
-#define WAITING_MAX    (SCHEDULE_MAX / 2) /* files that wait for a time, kept in mind */
-#define NEW_FIRST      4		  /* one in so many starts */
-#define MEMORY_DELAY   USEC_PER_SEC	  /* after a candidate that there was none for */
-#define BUSY_DELAY_MAX USEC_PER_MINUTE	  /* between two looks at a file being written */
+#define ROOM_TO_RESUME (SCHEDULE_MAX / 4)  /* scans go on when that much is free again */
+#define WAITING_MAX    (SCHEDULE_MAX / 2)  /* files that wait for a time, kept in mind */
+#define NEW_FIRST      4		   /* one in so many starts */
+#define LARGE_SIZE     ((uint64_t)1 << 20) /* larger than that is large */
+#define MEMORY_DELAY   USEC_PER_SEC	   /* after a candidate that there was none for */
+#define BUSY_DELAY_MAX USEC_PER_MINUTE	   /* between two looks at a file being written */
 
 void uploader_kick(struct uploader *u)
 {
@@ -45,19 +46,24 @@ static bool has_room_to_tell(const struct uploader *u)
 	return u->starved && schedule_room(&u->schedule) >= ROOM_TO_RESUME;
 }
 
-static void tell_room(struct uploader *u)
+/* To all there is; else to @owner, as far as its own places go. */
+static void tell_room(struct uploader *u, const void *owner)
 {
-	if (!has_room_to_tell(u))
-		return;
-	u->starved = false;
-	u->ops->room(u->userdata);
+	if (has_room_to_tell(u)) {
+		u->starved = false;
+		u->ops->room(u->userdata, NULL);
+	} else if (owner && schedule_feed(&u->schedule, owner)) {
+		u->ops->room(u->userdata, owner);
+	}
 }
 
 void uploader_forget(struct uploader *u, struct file *file)
 {
+	const void *owner = file->item.owner;
+
 	schedule_remove(&u->schedule, &file->item);
 	file_free(file);
-	tell_room(u);
+	tell_room(u, owner);
 }
 
 static void tell_left(struct uploader *u, struct transfer *t)
@@ -89,6 +95,7 @@ static int add_file(struct uploader *u, struct spool_directory *directory,
 	memcpy(file->name, name, room);
 	file->item.place = directory;
 	file->item.name = file->name;
+	file->item.owner = spool_of(directory);
 	file->uploader = u;
 	file->since = clock_monotonic();
 	file->directory = spool_directory_ref(directory);
@@ -121,10 +128,43 @@ unsigned uploader_needs_of_lane(unsigned lane)
 	return NEED_DISK | health_need_of(lane - LANE_HOST + HEALTH_STORAGE);
 }
 
-static void ready(struct uploader *u, struct file *file, bool first)
+/* ---- sizes: whose body is on its way for long ---- */
+
+static enum item_size size_of(const struct uploader *u, uint64_t bytes)
+{
+	/* On a narrow line that is sooner so: what takes it for longer than a second. */
+	uint64_t bound = MIN(LARGE_SIZE, u->services->config->upload.bandwidth);
+
+	return bytes > bound ? ITEM_LARGE : ITEM_SMALL;
+}
+
+/* That it may be another by the time it is sent does no harm. */
+static uint64_t bytes_of(const struct file *file)
+{
+	const struct transfer *t = file->transfer;
+	struct stat st;
+	int fd;
+
+	if (t && t->step >= STEP_RECORD_UPLOAD)
+		return 0; /* it has been sent */
+	if (t && t->id)
+		return t->identity.size;
+	fd = spool_directory_fd(file->directory);
+	return fd >= 0 && fstatat(fd, file->name, &st, AT_SYMLINK_NOFOLLOW) == 0
+		       ? (uint64_t)st.st_size
+		       : 0;
+}
+
+static void ready_as(struct uploader *u, struct file *file, bool first, uint64_t bytes)
 {
 	file->item.lane = lane_of(file->transfer);
+	file->item.size = size_of(u, bytes);
 	schedule_ready(&u->schedule, &file->item, first);
+}
+
+static void ready(struct uploader *u, struct file *file, bool first)
+{
+	ready_as(u, file, first, bytes_of(file));
 }
 
 void uploader_wait(struct uploader *u, struct file *file, enum item_state state,
@@ -225,15 +265,20 @@ static void stir(struct uploader *u, struct file *file, usec_t at)
 	}
 }
 
+void uploader_share(struct uploader *u, size_t spools)
+{
+	schedule_share(&u->schedule, spools);
+}
+
 bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
-			const char *name, usec_t at, bool event)
+			const char *name, usec_t at, const struct stat *st)
 {
 	struct item *known = schedule_find(&u->schedule, directory, name);
 	struct file *file;
 	usec_t again_at;
 
 	if (known) {
-		if (event)
+		if (!st)
 			stir(u, file_of(known), at);
 		uploader_kick(u);
 		return true;
@@ -248,6 +293,8 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 		wait_in_mind(u, file, ITEM_WAITING, again_at);
 	else if (at > clock_monotonic())
 		uploader_wait(u, file, ITEM_SETTLING, at);
+	else if (st)
+		ready_as(u, file, false, (uint64_t)st->st_size);
 	else
 		ready(u, file, false);
 	uploader_kick(u);
@@ -485,11 +532,12 @@ static void move(struct uploader *u, struct file *file)
 	u->ops->changed(u->userdata);
 }
 
-/* Starts the next file of @lane. Returns when it may be tried, 0: it was started,
- * USEC_INFINITY: there is none, or an event will tell. */
-static usec_t start_next_of(struct uploader *u, unsigned lane, usec_t now)
+/* Starts the next file of @lane and @size. Returns when it may be tried, 0: it was
+ * started, USEC_INFINITY: there is none, or an event will tell. */
+static usec_t start_next_of(struct uploader *u, unsigned lane, enum item_size size,
+			    usec_t now)
 {
-	struct item *item = schedule_peek(&u->schedule, lane);
+	struct item *item = schedule_peek(&u->schedule, lane, size);
 	struct file *file;
 	usec_t at;
 
@@ -502,9 +550,17 @@ static usec_t start_next_of(struct uploader *u, unsigned lane, usec_t now)
 	if (at > now)
 		return at;
 	u->starts++;
+	slots_started(&u->slots, size == ITEM_LARGE);
 	move(u, file);
 	transfer_start(file->transfer);
 	return 0;
+}
+
+static bool is_unseen(const struct item *item)
+{
+	const struct file *file = container_of(item, const struct file, item);
+
+	return !file->seen && (!file->transfer || file->transfer->step == STEP_TAKE);
 }
 
 /* While a service is away, each file that comes is still looked at, once: that it can't
@@ -512,39 +568,76 @@ static usec_t start_next_of(struct uploader *u, unsigned lane, usec_t now)
 static bool look_at_next(struct uploader *u, usec_t now)
 {
 	struct item *item;
+	struct file *file;
 
 	if (health_next(u->services->health, NEED_DISK, now) > now)
 		return false;
-	TAILQ_FOREACH (item, &u->schedule.ready[LANE_NEW], ready) {
-		struct file *file = file_of(item);
-
-		if (file->seen || need_transfer(file) < 0 ||
-		    file->transfer->step != STEP_TAKE)
-			continue;
-		file->seen = true;
-		move(u, file);
-		transfer_look(file->transfer);
-		return true;
-	}
-	return false;
+	item = schedule_search(&u->schedule, LANE_NEW, is_unseen);
+	file = item ? file_of(item) : NULL;
+	if (!file || need_transfer(file) < 0)
+		return false;
+	file->seen = true;
+	move(u, file);
+	transfer_look(file->transfer);
+	return true;
 }
 
-/* The same, of all. First what has something to lose; but from time to time a new one, or
- * those that probe a host which is gone for good would keep us from learning that the API
- * grants another by now. */
-static usec_t start_next(struct uploader *u, usec_t now)
+/* The same, of all lanes. First what has something to lose; but from time to time a new
+ * one, or those that probe a host which is gone for good would keep us from learning that
+ * the API grants another by now. */
+static usec_t start_next_sized(struct uploader *u, enum item_size size, usec_t now)
 {
 	unsigned begin = u->starts % NEW_FIRST == 0 ? LANE_NEW : 0;
 	usec_t soonest = USEC_INFINITY;
 
+	for (unsigned i = 0; i < LANES && soonest > 0; i++) {
+		usec_t at = start_next_of(u, (begin + i) % LANES, size, now);
+
+		soonest = MIN(soonest, at);
+	}
+	return soonest;
+}
+
+size_t uploader_sizes(const struct uploader *u, enum item_size ret[ITEM_SIZES])
+{
+	switch (slots_turn(&u->slots, u->schedule.moving_large)) {
+	case SLOTS_SMALL_ONLY: ret[0] = ITEM_SMALL; return 1;
+	case SLOTS_SMALL_FIRST: break;
+	case SLOTS_LARGE_FIRST:
+		ret[0] = ITEM_LARGE;
+		ret[1] = ITEM_SMALL;
+		return 2;
+	}
+	ret[0] = ITEM_SMALL;
+	ret[1] = ITEM_LARGE;
+	return 2;
+}
+
+/* The same, of all. */
+static usec_t start_next(struct uploader *u, usec_t now)
+{
+	enum item_size sizes[ITEM_SIZES];
+	usec_t soonest = USEC_INFINITY;
+	size_t count;
+
 	if (!has_slot(u, now) || u->services->stopping)
 		return USEC_INFINITY;
-	for (unsigned i = 0; i < LANES && soonest > 0; i++) {
-		usec_t at = start_next_of(u, (begin + i) % LANES, now);
+	count = uploader_sizes(u, sizes);
+	for (size_t i = 0; i < count && soonest > 0; i++) {
+		usec_t at = start_next_sized(u, sizes[i], now);
 
 		soonest = MIN(soonest, at);
 	}
 	return soonest > now && look_at_next(u, now) ? 0 : soonest;
+}
+
+/* What was to wait until now. */
+static void advance(struct uploader *u, usec_t now)
+{
+	struct item *item;
+
+	while ((item = schedule_due(&u->schedule, now)))
+		ready(u, file_of(item), false);
 }
 
 static int on_pump(sd_event_source *source, void *userdata)
@@ -553,7 +646,7 @@ static int on_pump(sd_event_source *source, void *userdata)
 	usec_t now = clock_monotonic(), at;
 
 	(void)source;
-	(void)schedule_advance(&u->schedule, now);
+	advance(u, now);
 	while ((at = start_next(u, now)) == 0)
 		;
 	at = MIN(at, schedule_wake(&u->schedule));
@@ -571,7 +664,7 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
 	(void)usec;
-	tell_room(userdata);
+	tell_room(userdata, NULL);
 	uploader_kick(userdata);
 	return 0;
 }

@@ -4,9 +4,10 @@
  * Uploader: which file moves when.
  *
  * It takes candidates from the spools into the schedule, gives slots to those that are
- * ready as health allows, and decides what becomes of each transfer that ended. It holds
- * at most SCHEDULE_MAX files; what does not fit stays in its directory, which is looked
- * through again.
+ * ready as health allows, and decides what becomes of each transfer that ended. Small
+ * files do not wait for large ones (slots.h), nor one spool for another. It holds at most
+ * SCHEDULE_MAX files; what does not fit stays in its directory, which is looked through
+ * again.
  */
 
 #include <stdbool.h>
@@ -28,8 +29,9 @@ struct uploader_stats {
 };
 
 struct uploader_ops {
-	/* There is room for candidates again. */
-	void (*room)(void *userdata);
+	/* There is room for candidates again: for those of all spools, or of @spool,
+	 * which may be gone. */
+	void (*room)(void *userdata, const struct spool *spool);
 	/* The file of the row @serial was on its way in a spool that is gone: the row
 	 * stays for the day when the spool is back. */
 	void (*left)(void *userdata, uint64_t serial);
@@ -44,9 +46,13 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 		 const struct uploader_ops *ops, void *userdata, struct uploader **ret);
 void uploader_free(struct uploader *uploader);
 
-/* For the spools: @name in @directory may be due from @at on. False: no room. */
+/* There are so many spools now, which share the room. */
+void uploader_share(struct uploader *uploader, size_t spools);
+
+/* For the spools: @name in @directory may be due from @at on; @st is what was seen there,
+ * or NULL: it was an event. False: no room. */
 bool uploader_candidate(struct uploader *uploader, struct spool_directory *directory,
-			const char *name, usec_t at, bool event);
+			const char *name, usec_t at, const struct stat *st);
 
 /* Takes over an unfinished row of the ledger, before any candidate. 0 or a negative
  * errno. */

@@ -6,11 +6,13 @@
 #include "json.h"
 #include "log.h"
 #include "simulation.h"
+#include "slots.h"
 #include "transfer-state.h"
 
 #define STAMPS		 64 /* questions that the rate is checked over */
 #define OUTAGE_REQUESTS	 30 /* besides one for each slot, and: */
 #define OUTAGE_PER_DELAY 6  /* in each MaxDelay */
+#define LARGE		 ((uint64_t)1 << 20)
 
 static const char *const names[INVARIANTS] = {
 	[ORDER_OF_DISPOSAL] = "a source goes only when its upload is on record",
@@ -25,6 +27,7 @@ static const char *const names[INVARIANTS] = {
 	[ORPHANS_ARE_ACCOUNTED] = "each orphaned asset has its cause",
 	[REQUEST_RATE_IS_KEPT] = "RequestRate is kept over every window",
 	[SLOTS_ARE_KEPT] = "at most MaxConcurrent move",
+	[LARGE_LEAVE_ROOM] = "large files leave slots to small ones",
 	[URL_IS_FRESH] = "no URL is used after its expiry",
 	[URL_IS_NOT_RETRIED_FOR_EVER] = "no URL is tried for ever",
 	[BREAKER_CLOSES_AGAIN] = "what is back is noticed in time",
@@ -378,6 +381,17 @@ usec_t __wrap_bucket_next(const struct bucket *b, usec_t now)
 
 /* ---- other faults that show what a check is worth ---- */
 
+enum slots_turn __real_slots_turn(const struct slots *slots, size_t large);
+enum slots_turn __wrap_slots_turn(const struct slots *slots, size_t large);
+enum slots_turn __wrap_slots_turn(const struct slots *slots, size_t large)
+{
+	if (sim.sabotage == SABOTAGE_NO_ROOM) {
+		sim.sabotaged++;
+		return SLOTS_SMALL_FIRST;
+	}
+	return __real_slots_turn(slots, large);
+}
+
 enum verdict __real_verdict_for(const struct outcome *outcome);
 enum verdict __wrap_verdict_for(const struct outcome *outcome);
 enum verdict __wrap_verdict_for(const struct outcome *outcome)
@@ -477,6 +491,15 @@ static void check_url(const struct sim_asset *asset)
 		check_broken(URL_IS_NOT_RETRIED_FOR_EVER, "%s", asset->id);
 }
 
+static void check_large(void)
+{
+	unsigned large = sim_large_in_flight(LARGE);
+
+	if (check.slots > 1 && large > check.slots - MAX(check.slots / 4, UINT64_C(1)))
+		check_broken(LARGE_LEAVE_ROOM, "%u of %u slots", large,
+			     (unsigned)check.slots);
+}
+
 void check_started(const struct sim_request *r)
 {
 	struct watched *w = &check.services[r->service];
@@ -488,8 +511,10 @@ void check_started(const struct sim_request *r)
 		check_broken(SLOTS_ARE_KEPT, "%u requests at once", sim_in_flight());
 	if (r->service == SIM_API)
 		check_rate();
-	if (r->asset)
+	if (r->asset) {
 		check_url(r->asset);
+		check_large();
+	}
 }
 
 void check_gone(const struct sim_request *r)

@@ -547,6 +547,7 @@ static void help(enum sabotage sabotage)
 	switch (sabotage) {
 	case SABOTAGE_EARLY_ACK: sim.spool.after_upload = AFTER_DELETE; break;
 	case SABOTAGE_MORE_SLOTS: sim.config.upload.max_concurrent = 1; break;
+	case SABOTAGE_NO_ROOM: sim.config.upload.max_concurrent = 2; break;
 	case SABOTAGE_WRONG_DATE:
 		sim_services.dates = true;
 		sim_services.url_lifetime = USEC_PER_MINUTE;

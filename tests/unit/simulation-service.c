@@ -80,6 +80,17 @@ unsigned sim_in_flight(void)
 	return in_flight;
 }
 
+unsigned sim_large_in_flight(uint64_t size)
+{
+	const struct http_request *r;
+	unsigned count = 0;
+
+	LIST_FOREACH (r, &requests, link)
+		count += r->seen.asset && r->seen.asset->size > size &&
+			 sim_changes(r->seen.asset->name) == 1;
+	return count;
+}
+
 bool sim_services_are_busy(void)
 {
 	return !LIST_EMPTY(&requests);

@@ -52,6 +52,7 @@ enum invariant {
 	ORPHANS_ARE_ACCOUNTED,
 	REQUEST_RATE_IS_KEPT,
 	SLOTS_ARE_KEPT,
+	LARGE_LEAVE_ROOM,
 	URL_IS_FRESH,
 	URL_IS_NOT_RETRIED_FOR_EVER,
 	BREAKER_CLOSES_AGAIN,
@@ -78,6 +79,7 @@ enum sabotage {
 	SABOTAGE_FORGOTTEN_ROW,	 /* a restart finds no grants */
 	SABOTAGE_LENDING_BUCKET, /* RequestRate is not asked */
 	SABOTAGE_MORE_SLOTS,	 /* MaxConcurrent is taken for more than it is */
+	SABOTAGE_NO_ROOM,	 /* large files get every slot */
 	SABOTAGE_WRONG_DATE,	 /* the service's clock reads other than it goes */
 	SABOTAGE_ENDLESS_RETRY,	 /* attempts are not counted */
 	SABOTAGE_STUCK_BREAKER,	 /* no success closes a breaker */
@@ -293,6 +295,9 @@ size_t sim_asset_count(void);
 struct sim_asset *sim_asset_at(size_t index);
 /* Requests under way to the API and the storages; whether there are any at all. */
 unsigned sim_in_flight(void);
+/* Uploads under way of files of more than @size that have been what they are from the
+ * first. */
+unsigned sim_large_in_flight(uint64_t size);
 bool sim_services_are_busy(void);
 /* The assets of that name may have been dropped, but for the one that is named. */
 void sim_excuse(const char *name);

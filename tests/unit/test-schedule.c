@@ -22,6 +22,22 @@ static void add(struct schedule *s, struct item *item, const void *place,
 	assert_int_equal(schedule_add(s, item), 0);
 }
 
+static struct item *peek(struct schedule *s, unsigned lane)
+{
+	return schedule_peek(s, lane, ITEM_SMALL);
+}
+
+/* Makes ready what was to wait until then. How many. */
+static size_t advance_to(struct schedule *s, usec_t now)
+{
+	struct item *item;
+	size_t moved = 0;
+
+	for (; (item = schedule_due(s, now)); moved++)
+		schedule_ready(s, item, false);
+	return moved;
+}
+
 /* ---- one by one ---- */
 
 static void test_empty(void **state)
@@ -30,11 +46,11 @@ static void test_empty(void **state)
 
 	(void)state;
 	assert_int_equal(schedule_init(&s), 0);
-	assert_int_equal(schedule_room(&s), SCHEDULE_MAX);
+	assert_int_equal(schedule_room_of(&s, NULL), SCHEDULE_MAX);
 	assert_null(schedule_find(&s, &s, "a"));
-	assert_null(schedule_peek(&s, 0));
+	assert_null(peek(&s, 0));
 	assert_int_equal(schedule_wake(&s), USEC_INFINITY);
-	assert_int_equal(schedule_advance(&s, USEC_INFINITY), 0);
+	assert_int_equal(advance_to(&s, USEC_INFINITY), 0);
 	schedule_done(&s, NULL);
 }
 
@@ -77,17 +93,17 @@ static void test_queue(void **state)
 	schedule_ready(&s, &a, false);
 	schedule_ready(&s, &b, false);
 	schedule_ready(&s, &c, true);
-	assert_ptr_equal(schedule_peek(&s, 0), &c);
+	assert_ptr_equal(peek(&s, 0), &c);
 	assert_int_equal(c.state, ITEM_READY);
 	schedule_start(&s, &c);
 	assert_int_equal(c.state, ITEM_MOVING);
-	assert_ptr_equal(schedule_peek(&s, 0), &a);
+	assert_ptr_equal(peek(&s, 0), &a);
 	schedule_ready(&s, &a, false); /* once more: to the end */
-	assert_ptr_equal(schedule_peek(&s, 0), &b);
+	assert_ptr_equal(peek(&s, 0), &b);
 	schedule_remove(&s, &b);
-	assert_ptr_equal(schedule_peek(&s, 0), &a);
+	assert_ptr_equal(peek(&s, 0), &a);
 	schedule_ready(&s, &c, true); /* paused: first again */
-	assert_ptr_equal(schedule_peek(&s, 0), &c);
+	assert_ptr_equal(peek(&s, 0), &c);
 	assert_int_equal(s.counts[ITEM_READY], 2);
 	assert_int_equal(s.counts[ITEM_MOVING], 0);
 	schedule_done(&s, NULL);
@@ -113,15 +129,15 @@ static void test_waits(void **state)
 	assert_int_equal(schedule_wake(&s), 30 * S);
 	assert_int_equal(s.counts[ITEM_SETTLING], 3);
 	assert_int_equal(s.counts[ITEM_WAITING], 0);
-	assert_int_equal(schedule_advance(&s, 30 * S - 1), 0);
-	assert_int_equal(schedule_advance(&s, 35 * S), 2);
-	assert_ptr_equal(schedule_peek(&s, 0), &a);
+	assert_int_equal(advance_to(&s, 30 * S - 1), 0);
+	assert_int_equal(advance_to(&s, 35 * S), 2);
+	assert_ptr_equal(peek(&s, 0), &a);
 	schedule_start(&s, &a);
-	assert_ptr_equal(schedule_peek(&s, 0), &b);
+	assert_ptr_equal(peek(&s, 0), &b);
 	schedule_ready(&s, &c, false); /* before its time */
 	assert_int_equal(schedule_wake(&s), USEC_INFINITY);
 	schedule_wait(&s, &a, ITEM_WAITING, USEC_INFINITY);
-	assert_int_equal(schedule_advance(&s, USEC_INFINITY - 1), 0);
+	assert_int_equal(advance_to(&s, USEC_INFINITY - 1), 0);
 	schedule_done(&s, NULL);
 }
 
@@ -146,26 +162,26 @@ static void test_ceiling(void **state)
 		struct item *item = calloc(1, sizeof(*item));
 		char *name = NULL;
 
-		assert_int_equal(schedule_room(&s), SCHEDULE_MAX - i);
+		assert_int_equal(schedule_room_of(&s, NULL), SCHEDULE_MAX - i);
 		assert_true(item && asprintf(&name, "%zu", i) > 0);
 		add(&s, item, NULL, name);
 		schedule_wait(&s, item, ITEM_SETTLING, (i * 7919) % SCHEDULE_MAX);
 	}
-	assert_int_equal(schedule_room(&s), 0);
+	assert_int_equal(schedule_room_of(&s, NULL), 0);
 	assert_int_equal(schedule_add(&s, &extra), -ENOBUFS);
 	assert_null(schedule_find(&s, NULL, extra.name));
-	assert_int_equal(schedule_advance(&s, SCHEDULE_MAX), SCHEDULE_MAX);
+	assert_int_equal(advance_to(&s, SCHEDULE_MAX), SCHEDULE_MAX);
 	/* 7919 is prime to the size: each time came once, and they come in order. */
 	for (usec_t at = 0; at < SCHEDULE_MAX; at++) {
-		struct item *item = schedule_peek(&s, 0);
+		struct item *item = peek(&s, 0);
 
 		assert_int_equal(item->at, at);
 		schedule_start(&s, item);
 	}
-	assert_null(schedule_peek(&s, 0));
+	assert_null(peek(&s, 0));
 	gone = schedule_find(&s, NULL, "17");
 	schedule_remove(&s, gone);
-	assert_int_equal(schedule_room(&s), 1);
+	assert_int_equal(schedule_room_of(&s, NULL), 1);
 	assert_int_equal(schedule_add(&s, &extra), 0);
 	assert_ptr_equal(schedule_find(&s, NULL, extra.name), &extra);
 	schedule_remove(&s, &extra);
@@ -309,26 +325,26 @@ static void compare(struct model *m)
 	}
 	assert_memory_equal(counts, s->counts, sizeof(counts));
 	assert_int_equal(s->size, size);
-	assert_int_equal(schedule_room(s), SCHEDULE_MAX - size);
+	assert_int_equal(schedule_room_of(s, NULL), SCHEDULE_MAX - size);
 	assert_int_equal(s->heap_size, heap);
 	assert_int_equal(schedule_wake(s), model_wake(m));
-	assert_ptr_equal(schedule_peek(&m->schedule, 0), m->queued ? m->queue[0] : NULL);
+	assert_ptr_equal(peek(&m->schedule, 0), m->queued ? m->queue[0] : NULL);
 }
 
 static void advance(struct model *m)
 {
-	struct item *item = TAILQ_LAST(&m->schedule.ready[0], item_queue);
+	struct item *item = m->queued ? m->queue[m->queued - 1] : NULL;
 	size_t due = 0, moved;
 	usec_t last = 0;
 
 	m->now += draw(m, 20);
 	for (size_t i = 0; i < ITEMS; i++)
 		due += m->known[i] && waits(&m->items[i]) && m->items[i].at <= m->now;
-	moved = schedule_advance(&m->schedule, m->now);
+	moved = advance_to(&m->schedule, m->now);
 	assert_int_equal(moved, due);
 	/* Behind all others, the earliest first. */
-	for (item = item ? TAILQ_NEXT(item, ready) : TAILQ_FIRST(&m->schedule.ready[0]);
-	     item; item = TAILQ_NEXT(item, ready), moved--) {
+	for (item = item ? TAILQ_NEXT(item, ready) : peek(&m->schedule, 0); item;
+	     item = TAILQ_NEXT(item, ready), moved--) {
 		assert_in_range(item->at, last, m->now);
 		last = item->at;
 		model_queue(m, item, false);
@@ -425,17 +441,17 @@ static void test_lanes(void **state)
 	schedule_ready(&s, &a, false);
 	schedule_ready(&s, &b, false);
 	schedule_wait(&s, &c, ITEM_SETTLING, 5 * S);
-	assert_null(schedule_peek(&s, 0));
-	assert_ptr_equal(schedule_peek(&s, 1), &a);
-	assert_ptr_equal(schedule_peek(&s, 2), &b);
-	assert_int_equal(schedule_advance(&s, 5 * S), 1);
+	assert_null(peek(&s, 0));
+	assert_ptr_equal(peek(&s, 1), &a);
+	assert_ptr_equal(peek(&s, 2), &b);
+	assert_int_equal(advance_to(&s, 5 * S), 1);
 	schedule_start(&s, &a);
-	assert_ptr_equal(schedule_peek(&s, 1), &c);
+	assert_ptr_equal(peek(&s, 1), &c);
 	/* Another one the next time. */
 	a.lane = SCHEDULE_LANES - 1;
 	schedule_ready(&s, &a, true);
-	assert_ptr_equal(schedule_peek(&s, SCHEDULE_LANES - 1), &a);
-	assert_ptr_equal(schedule_peek(&s, 1), &c);
+	assert_ptr_equal(peek(&s, SCHEDULE_LANES - 1), &a);
+	assert_ptr_equal(peek(&s, 1), &c);
 	assert_int_equal(s.counts[ITEM_READY], 3);
 	schedule_done(&s, NULL);
 }
@@ -457,16 +473,16 @@ static void test_rename(void **state)
 	schedule_start(&s, &moves);
 	schedule_ready(&s, &ready, false);
 	schedule_wait(&s, &waits, ITEM_WAITING, 5 * S);
-	assert_int_equal(schedule_rename(&s, &ready, &there), -EEXIST);
+	assert_int_equal(schedule_rename(&s, &ready, &there, NULL), -EEXIST);
 	assert_ptr_equal(schedule_find(&s, &here, "ready"), &ready);
-	assert_int_equal(schedule_rename(&s, &waits, &there), 0);
-	assert_int_equal(schedule_rename(&s, &moves, &there), 0);
+	assert_int_equal(schedule_rename(&s, &waits, &there, NULL), 0);
+	assert_int_equal(schedule_rename(&s, &moves, &there, NULL), 0);
 	assert_null(schedule_find(&s, &here, "waits"));
 	assert_ptr_equal(schedule_find(&s, &there, "waits"), &waits);
 	assert_ptr_equal(schedule_find(&s, &there, "moves"), &moves);
 	assert_int_equal(schedule_wake(&s), 5 * S);
 	assert_int_equal(moves.state, ITEM_MOVING);
-	assert_ptr_equal(schedule_peek(&s, 0), &ready);
+	assert_ptr_equal(peek(&s, 0), &ready);
 	schedule_done(&s, NULL);
 }
 
@@ -498,6 +514,233 @@ static void test_each(void **state)
 	schedule_done(&s, NULL);
 }
 
+/* ---- owners and sizes ---- */
+
+enum { OWNERS = 3 };
+
+static const char owners[OWNERS];
+
+static void add_of(struct schedule *s, struct item *item, size_t owner, const char *name,
+		   enum item_size size)
+{
+	*item = (struct item){
+		.place = &owners[owner],
+		.owner = &owners[owner],
+		.name = name,
+		.size = size,
+	};
+	assert_int_equal(schedule_add(s, item), 0);
+	schedule_ready(s, item, false);
+}
+
+/* A hundred of the first owner stand there before one of each other comes. */
+static void test_owners_take_turns(void **state)
+{
+	static struct item flood[100], few[OWNERS];
+	static char names[100][4];
+	static const int expected[] = { 0, 1, 2, 0, 0, 0 };
+	struct schedule s;
+
+	(void)state;
+	assert_int_equal(schedule_init(&s), 0);
+	schedule_share(&s, OWNERS);
+	for (size_t i = 0; i < ARRAY_SIZE(flood); i++) {
+		snprintf(names[i], sizeof(names[i]), "%zu", i);
+		add_of(&s, &flood[i], 0, names[i], ITEM_SMALL);
+	}
+	for (size_t i = 1; i < OWNERS; i++)
+		add_of(&s, &few[i], i, "one", ITEM_SMALL);
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		struct item *item = peek(&s, 0);
+
+		assert_ptr_equal(item->owner, &owners[expected[i]]);
+		schedule_start(&s, item);
+	}
+	/* What is first is first among all; what leaves costs its owner no turn. */
+	schedule_ready(&s, &few[2], true);
+	schedule_ready(&s, &few[1], true);
+	assert_ptr_equal(peek(&s, 0), &few[1]);
+	schedule_remove(&s, &few[1]);
+	assert_ptr_equal(peek(&s, 0), &few[2]);
+	schedule_done(&s, NULL);
+}
+
+static void test_sizes_stand_apart(void **state)
+{
+	struct schedule s;
+	struct item a, b, c;
+
+	(void)state;
+	assert_int_equal(schedule_init(&s), 0);
+	add_of(&s, &a, 0, "a", ITEM_LARGE);
+	add_of(&s, &b, 0, "b", ITEM_LARGE);
+	add_of(&s, &c, 0, "c", ITEM_SMALL);
+	assert_ptr_equal(schedule_peek(&s, 0, ITEM_LARGE), &a);
+	assert_ptr_equal(schedule_peek(&s, 0, ITEM_SMALL), &c);
+	assert_int_equal(s.moving_large, 0);
+	schedule_start(&s, &a);
+	schedule_start(&s, &c);
+	assert_int_equal(s.moving_large, 1);
+	/* It was sent: what is left to do is small. */
+	a.size = ITEM_SMALL;
+	schedule_ready(&s, &a, false);
+	assert_int_equal(s.moving_large, 0);
+	assert_ptr_equal(schedule_peek(&s, 0, ITEM_SMALL), &a);
+	schedule_start(&s, &b);
+	assert_int_equal(s.moving_large, 1);
+	schedule_remove(&s, &b);
+	assert_int_equal(s.moving_large, 0);
+	assert_null(schedule_peek(&s, 0, ITEM_LARGE));
+	schedule_done(&s, NULL);
+}
+
+static bool is_b(const struct item *item)
+{
+	return streq(item->name, "b");
+}
+
+static void test_search(void **state)
+{
+	struct schedule s;
+	struct item a, b;
+
+	(void)state;
+	assert_int_equal(schedule_init(&s), 0);
+	add_of(&s, &a, 0, "a", ITEM_SMALL);
+	assert_null(schedule_search(&s, 0, is_b));
+	add_of(&s, &b, 1, "b", ITEM_LARGE);
+	assert_ptr_equal(schedule_search(&s, 0, is_b), &b);
+	assert_null(schedule_search(&s, 1, is_b));
+	schedule_done(&s, NULL);
+}
+
+/* ---- a crowd that takes whatever it gets ---- */
+
+struct crowd {
+	struct schedule schedule;
+	struct item items[SCHEDULE_MAX];
+	char names[SCHEDULE_MAX][8];
+	size_t count;
+};
+
+static struct crowd *crowd_new(size_t owner_count)
+{
+	struct crowd *crowd = calloc(1, sizeof(*crowd));
+
+	assert_non_null(crowd);
+	assert_int_equal(schedule_init(&crowd->schedule), 0);
+	schedule_share(&crowd->schedule, owner_count);
+	return crowd;
+}
+
+static void crowd_free(struct crowd *crowd)
+{
+	schedule_done(&crowd->schedule, NULL);
+	free(crowd);
+}
+
+/* As many as fit, at most @max. How many there were. */
+static size_t crowd_add(struct crowd *crowd, const void *owner, size_t max)
+{
+	struct schedule *s = &crowd->schedule;
+	size_t added = 0;
+
+	while (added < max) {
+		size_t i = crowd->count, room = schedule_room_of(s, owner);
+		struct item *item = &crowd->items[i];
+
+		snprintf(crowd->names[i], sizeof(crowd->names[i]), "%zu", i);
+		*item = (struct item){ .owner = owner, .name = crowd->names[i] };
+		if (room == 0) {
+			assert_int_equal(schedule_add(s, item), -ENOBUFS);
+			break;
+		}
+		assert_int_equal(schedule_add(s, item), 0);
+		schedule_wait(s, item, ITEM_SETTLING, 1);
+		assert_true(schedule_room_of(s, owner) < room);
+		crowd->count++;
+		added++;
+	}
+	return added;
+}
+
+static void test_no_owner_keeps_out_another(void **state)
+{
+	struct crowd *crowd = crowd_new(OWNERS);
+	struct schedule *s = &crowd->schedule;
+	size_t own = SCHEDULE_OWN_MAX, first;
+
+	(void)state;
+	first = crowd_add(crowd, &owners[0], SIZE_MAX);
+	assert_int_equal(first, SCHEDULE_MAX - (OWNERS - 1) * own);
+	assert_int_equal(schedule_room(s), 0);
+	assert_int_equal(crowd_add(crowd, &owners[1], SIZE_MAX), own);
+	assert_int_equal(crowd_add(crowd, &owners[2], SIZE_MAX), own);
+	assert_int_equal(s->size, SCHEDULE_MAX);
+	/* What one gives up of what is for all is there for any of them. */
+	schedule_remove(s, &crowd->items[0]);
+	assert_int_equal(schedule_room(s), 1);
+	assert_int_equal(schedule_room_of(s, &owners[1]), 1);
+	schedule_ready(s, &crowd->items[first], false);
+	schedule_start(s, &crowd->items[first]);
+	schedule_remove(s, &crowd->items[first]);
+	assert_int_equal(schedule_room_of(s, &owners[0]), 1);
+	assert_int_equal(schedule_room_of(s, &owners[1]), 2);
+	crowd_free(crowd);
+}
+
+/* Half of its own places must be free, and it must have wanted more. */
+static void test_feed(void **state)
+{
+	struct crowd *crowd = crowd_new(OWNERS);
+	struct schedule *s = &crowd->schedule;
+	size_t own = SCHEDULE_OWN_MAX, first;
+
+	(void)state;
+	assert_false(schedule_feed(s, &owners[0]));
+	first = crowd_add(crowd, &owners[0], SIZE_MAX);
+	assert_int_equal(crowd_add(crowd, &owners[1], SIZE_MAX), own);
+	for (size_t i = 0; i < own; i++) {
+		bool half = i == own / 2;
+
+		assert_int_equal(schedule_feed(s, &owners[1]), half);
+		assert_false(schedule_feed(s, &owners[1]));
+		assert_false(schedule_feed(s, &owners[0]));
+		schedule_remove(s, &crowd->items[first + i]);
+	}
+	crowd_free(crowd);
+}
+
+/* With each count of owners, those that wait keep what they have, and the rest is shared
+ * anew. */
+static void test_share(void **state)
+{
+	static const size_t counts[] = { 2, 10, 32, 33, 256, 1024, 2 };
+	struct crowd *crowd = crowd_new(1);
+	struct schedule *s = &crowd->schedule;
+
+	(void)state;
+	assert_int_equal(crowd_add(crowd, &owners[0], SCHEDULE_MAX / 2),
+			 SCHEDULE_MAX / 2);
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		size_t own = MIN((size_t)SCHEDULE_OWN_MAX, SCHEDULE_MAX / 2 / counts[i]);
+
+		schedule_share(s, counts[i]);
+		assert_in_range(schedule_room_of(s, &owners[1]), own, SCHEDULE_MAX / 2);
+		assert_int_equal(schedule_room_of(s, &owners[1]), schedule_room(s) + own);
+		assert_int_equal(s->common + counts[i] * own, SCHEDULE_MAX);
+	}
+	/* They come to be another's. */
+	schedule_share(s, OWNERS);
+	for (size_t i = 0; i < crowd->count; i++)
+		assert_int_equal(
+			schedule_rename(s, &crowd->items[i], &owners[2], &owners[2]), 0);
+	assert_int_equal(schedule_room_of(s, &owners[0]),
+			 schedule_room(s) + SCHEDULE_OWN_MAX);
+	assert_int_equal(schedule_room_of(s, &owners[2]), schedule_room(s));
+	crowd_free(crowd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -511,6 +754,12 @@ int main(void)
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_rename),
 		cmocka_unit_test(test_each),
+		cmocka_unit_test(test_owners_take_turns),
+		cmocka_unit_test(test_sizes_stand_apart),
+		cmocka_unit_test(test_search),
+		cmocka_unit_test(test_no_owner_keeps_out_another),
+		cmocka_unit_test(test_feed),
+		cmocka_unit_test(test_share),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -14,7 +14,7 @@
 // wrap: ledger_drop ledger_finish ledger_broken ledger_each ledger_find_waiting ledger_counts
 // wrap: http_new http_renew http_free http_start http_cancel http_sent http_moved
 // wrap: health_init breaker_failed breaker_succeeded breaker_next breaker_start
-// wrap: breaker_hurry config_load config_free
+// wrap: breaker_hurry slots_turn config_load config_free
 // wrap: backoff_delay bucket_next verdict_for disposal_give_up transfer_judge
 #include <setjmp.h>
 #include <stdarg.h>
@@ -128,6 +128,7 @@ static const struct {
 	{ SABOTAGE_FORGOTTEN_ROW, ORPHANS_ARE_ACCOUNTED },
 	{ SABOTAGE_LENDING_BUCKET, REQUEST_RATE_IS_KEPT },
 	{ SABOTAGE_MORE_SLOTS, SLOTS_ARE_KEPT },
+	{ SABOTAGE_NO_ROOM, LARGE_LEAVE_ROOM },
 	{ SABOTAGE_WRONG_DATE, URL_IS_FRESH },
 	{ SABOTAGE_ENDLESS_RETRY, URL_IS_NOT_RETRIED_FOR_EVER },
 	{ SABOTAGE_STUCK_BREAKER, BREAKER_CLOSES_AGAIN },

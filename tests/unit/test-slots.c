@@ -74,9 +74,129 @@ static void test_slots(void **state)
 	}
 }
 
+/* ---- small ones and large ones ---- */
+
+static const struct {
+	size_t slots, large;
+	enum slots_turn expect;
+} turns[] = {
+	{ 16, 0, SLOTS_LARGE_FIRST },
+	{ 16, 3, SLOTS_LARGE_FIRST },
+	{ 16, 4, SLOTS_SMALL_FIRST },
+	{ 16, 11, SLOTS_SMALL_FIRST },
+	{ 16, 12, SLOTS_SMALL_ONLY },
+	{ 16, 15, SLOTS_SMALL_ONLY },
+	{ 2, 0, SLOTS_LARGE_FIRST },
+	{ 2, 1, SLOTS_SMALL_ONLY },
+	{ 3, 0, SLOTS_LARGE_FIRST },
+	{ 3, 1, SLOTS_SMALL_FIRST },
+	{ 3, 2, SLOTS_SMALL_ONLY },
+	{ 1, 0, SLOTS_SMALL_FIRST },
+	{ 1, 1, SLOTS_SMALL_ONLY },
+	{ 1024, 255, SLOTS_LARGE_FIRST },
+	{ 1024, 768, SLOTS_SMALL_ONLY },
+	/* Those that started when there were more. */
+	{ 4, 9, SLOTS_SMALL_ONLY },
+};
+
+static void test_turns(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(turns); i++) {
+		struct slots slots = {};
+
+		slots_configure(&slots, turns[i].slots);
+		if (slots_turn(&slots, turns[i].large) != turns[i].expect)
+			fail_msg("%zu slots, %zu large: it is another's turn",
+				 turns[i].slots, turns[i].large);
+	}
+}
+
+/* One kind comes without end and keeps its slots for as long as @longest steps, for every
+ * count of slots: how long does one of the other kind wait? */
+struct play {
+	struct slots slots;
+	unsigned left[2][64]; /* steps, of each that moves */
+	size_t moving[2];
+};
+
+static void end_some(struct play *play)
+{
+	for (unsigned kind = 0; kind < 2; kind++)
+		for (size_t i = 0; i < play->moving[kind];)
+			if (--play->left[kind][i] == 0)
+				play->left[kind][i] =
+					play->left[kind][--play->moving[kind]];
+			else
+				i++;
+}
+
+/* Gives slots to those that are there, of whom there are so many @ready. */
+static void give(struct play *play, size_t ready[2], const unsigned last[2])
+{
+	while (play->moving[0] + play->moving[1] < play->slots.count) {
+		enum slots_turn turn = slots_turn(&play->slots, play->moving[1]);
+		unsigned kind = turn == SLOTS_LARGE_FIRST;
+
+		if (ready[kind] == 0 && turn != SLOTS_SMALL_ONLY)
+			kind = !kind;
+		if (ready[kind] == 0)
+			return;
+		ready[kind]--;
+		slots_started(&play->slots, kind);
+		play->left[kind][play->moving[kind]++] = last[kind];
+	}
+}
+
+enum { FOREVER = 1000000, SHORT = 1 };
+
+static void test_small_do_not_wait_for_large(void **state)
+{
+	(void)state;
+	for (size_t count = 2; count <= 64; count++) {
+		const unsigned last[] = { SHORT, FOREVER };
+		struct play play = {};
+		size_t ready[2] = { 0, 1000 };
+
+		slots_configure(&play.slots, count);
+		give(&play, ready, last);
+		ready[0] = 1;
+		give(&play, ready, last);
+		assert_int_equal(ready[0], 0);
+		assert_in_range(play.moving[1], count / 2, count - 1);
+	}
+}
+
+static void test_large_get_going_among_small(void **state)
+{
+	(void)state;
+	for (size_t count = 1; count <= 64; count++) {
+		const unsigned last[] = { SHORT, 100 };
+		struct play play = {};
+		size_t waited = 0;
+
+		slots_configure(&play.slots, count);
+		for (size_t step = 0; step < 1000; step++) {
+			size_t ready[2] = { 1000, step >= 10 };
+
+			end_some(&play);
+			give(&play, ready, last);
+			waited = play.moving[1] > 0 ? 0 : waited + 1;
+			assert_true(step < 10 || waited <= SLOTS_SMALL_MAX + 1);
+			/* And never more than their part, as small ones wait, too. */
+			assert_true(play.moving[1] <= MAX(count / 4, (size_t)1));
+		}
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_slots) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_small_do_not_wait_for_large),
+		cmocka_unit_test(test_large_get_going_among_small),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
