@@ -39,6 +39,7 @@ UNIT_TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
 SCENARIO_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/scenario/test-*.c))
 CRASH_TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test-*.c))
 KILLER         := $(BUILD)/tests/crash/killer
+BENCH_TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 REPLAYS        := $(patsubst tests/fuzz/fuzz-%.c,$(BUILD)/tests/fuzz/replay-%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZERS        := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
 
@@ -123,6 +124,10 @@ $(KILLER): $(BUILD)/tests/crash/killer.o $(LIBRARY)
 $(MEMORY_TEST): $(BUILD)/tests/memory/test-memory.o $(WORLD_OBJECTS) $(SERVICE_OBJECTS) $(LIBRARY)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+$(BENCH_TOOLS): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(KEY_LIST): $(BUILD)/tests/manual/list-keys.o $(LIBRARY)
 	$(call say,LD,$@)
@@ -241,9 +246,11 @@ coverage: deps-test ## line and branch coverage of agent/ by all tests
 	@tests/install-packages gcovr
 	gcovr --root . --filter agent/ --print-summary $(BUILD)/coverage
 
-bench: deps-test ## measure against what a user would use instead
-	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
-	@BUILD=$(BUILD) tests/bench/run
+# `make bench BENCH="small large"` measures these lines alone.
+bench: deps ## measure against what a user would use instead
+	@$(SUBMAKE) $(PROGRAM) $(BENCH_TOOLS)
+	@BUILD=$(BUILD) tests/bench/install
+	@BUILD=$(BUILD) tests/bench/run $(BENCH)
 
 # ---- packages ----
 
