@@ -3,7 +3,8 @@
 # and mounts of its own, which end with the test, whatever happens in it. To be sourced;
 # root only.
 #
-#	world_enter PACKAGE... -- "$@"	installs them, then begins the script anew in there
+#	world_enter PACKAGE... -- "$@"	installs them, then begins the script anew in there;
+#					with --packages only names them
 #	world_make			makes $work with $spool, $store, an own /run
 #	start NAME COMMAND...		a server in the background, what it says in $work/NAME.log
 #	stop NAME [SIGNAL]		ends it, and waits; its exit status
@@ -19,7 +20,7 @@
 # A command of `ok` may be a function: its parts must be joined by &&. The Test Anything
 # Protocol goes to descriptor 3.
 
-world_patience=${ASSET_TEST_PATIENCE:-60}
+world_patience=$((60 * ${ASSET_TEST_PATIENCE:-1}))
 build=${BUILD:-build}
 agent=$PWD/$build/asset-agent
 service=$PWD/$build/asset-service
@@ -38,10 +39,14 @@ world_enter() {
 		shift
 	done
 	shift
+	if [ "${1:-}" = --packages ]; then
+		printf '%s\n' "${packages[@]}"
+		exit
+	fi
 	[ -z "${ASSET_TEST_WORLD:-}" ] || return 0
 	tests/real/install-servers "${packages[@]}"
 	exec env ASSET_TEST_WORLD=1 unshare --mount --net --pid --fork --kill-child \
-		--mount-proc "$0" "$@"
+		--mount-proc "tests/real/${0##*/}" "$@"
 }
 
 world_make() {
