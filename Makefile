@@ -20,6 +20,7 @@ BUILD      ?= build
 PKG_CONFIG ?= pkg-config
 INSTALL    ?= install
 PROVE      ?= prove
+export PROVE
 CFLAGS     ?= -O2 -g
 PACKAGES   := libcurl json-c libsystemd sqlite3
 
@@ -157,34 +158,35 @@ check-programs: $(PROGRAM) $(SERVICE) $(KEY_LIST) $(UNIT_TESTS) $(SCENARIO_TESTS
 	@echo "Testing $(BUILD) ($(CC)):"
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_SERVICE=$(abspath $(SERVICE)) \
 		ASSET_KEYS=$(abspath $(KEY_LIST)) ASSET_PROMTOOL=$(PROMTOOL) \
-		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j2 --exec '' \
+		CMOCKA_MESSAGE_OUTPUT=TAP tests/prove $(BUILD)/said/programs -j2 -- \
 		$(MANUAL_TEST) $(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
 
 # The agent killed at every call, and a thousand times under load: some minutes, once.
 check-crash: $(PROGRAM) $(KILLER) $(CRASH_TESTS)
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_KILLER=$(abspath $(KILLER)) \
-		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) -j3 --comments --exec '' $(CRASH_TESTS)
+		CMOCKA_MESSAGE_OUTPUT=TAP tests/prove $(BUILD)/said/crash -j3 --comments -- $(CRASH_TESTS)
 
 # Allocations that fail, in a build without sanitizers, which have a malloc of their own.
 check-memory: $(PROGRAM) $(MEMORY_TEST) $(PRELOAD)
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_PRELOAD=$(abspath $(PRELOAD)) \
-		CMOCKA_MESSAGE_OUTPUT=TAP $(PROVE) --exec '' $(MEMORY_TEST)
+		CMOCKA_MESSAGE_OUTPUT=TAP tests/prove $(BUILD)/said/memory -- $(MEMORY_TEST)
 
 # The agent as a service of a real systemd, each test in a throw-away container of its own:
 # needs root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 SYSTEM_TESTS := $(wildcard tests/system/test-*)
 check-system: $(PROGRAM) $(SERVICE) check-package
-	@$(AS_ROOT) env BUILD=$(BUILD) VERSION=$(VERSION) $(PROVE) -j2 --comments --exec '' $(SYSTEM_TESTS)
+	@ASSET_TEST_AS_ROOT="$(AS_ROOT) env BUILD=$(BUILD) VERSION=$(VERSION)" \
+		tests/prove $(BUILD)/said/system -j2 --comments -- $(SYSTEM_TESTS)
 
 # Servers, networks and programs that no one here wrote, from Debian and npm: needs root.
 REAL_TESTS := $(wildcard tests/real/test-*)
 check-real: deps-test ## against servers and programs that no one here wrote
 	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
 	@tests/real/install
-	@$(AS_ROOT) env BUILD=$(BUILD) ASSET_AGENT=$(abspath $(PROGRAM)) \
-		ASSET_SERVICE=$(abspath $(SERVICE)) \
-		$(PROVE) --timer --comments --exec '' $(REAL_TESTS)
+	@ASSET_TEST_AS_ROOT="$(AS_ROOT) env BUILD=$(BUILD) $(addprefix \
+		ASSET_TEST_PATIENCE=,$(ASSET_TEST_PATIENCE))" \
+		tests/prove $(BUILD)/said/real --comments -- $(REAL_TESTS)
 
 # Includes point downward only.
 layers:
