@@ -2,6 +2,9 @@
  * The journal: the agent runs in namespaces of its own, where journald's socket leads to
  * a thread here. It keeps each entry as it comes: a blank line between them makes the
  * file ROOT/journal systemd's Journal Export Format.
+ *
+ * Whoever reads it puts a mark behind what was sent so far, and waits until that has
+ * come: an agent that has ended may have left its last entries in the socket.
  */
 
 #include <ctype.h>
@@ -21,49 +24,90 @@
 
 #define CATALOG	  "systemd/asset-agent.catalog"
 #define ENTRY_MAX (1 << 20)
+#define MARK	  "." /* no entry: that ends with a newline */
 
 struct world_journal {
-	char *socket_path, *path;
+	struct sockaddr_un address;
+	char *path;
 	int socket, file;
 	pthread_mutex_t whole; /* held: the file ends with an entry */
+	pthread_cond_t marked;
+	size_t marks; /* that have come */
 	pthread_t thread;
 };
+
+/* False: it can't be kept. */
+static bool keep(struct world_journal *journal, char *entry, ssize_t length)
+{
+	if (length == STRLEN(MARK) && entry[0] == MARK[0]) {
+		journal->marks++;
+		(void)pthread_cond_signal(&journal->marked);
+		return true;
+	}
+	entry[length++] = '\n';
+	return write(journal->file, entry, (size_t)length) == length;
+}
 
 static void *listen_to_it(void *userdata)
 {
 	struct world_journal *journal = userdata;
 	_cleanup_free_ char *entry = malloc(ENTRY_MAX);
-	ssize_t n, written;
+	bool kept = true;
+	ssize_t n;
 
-	while (entry && (n = recv(journal->socket, entry, ENTRY_MAX - 1, 0)) > 0) {
-		entry[n++] = '\n';
+	while (entry && kept &&
+	       (n = recv(journal->socket, entry, ENTRY_MAX - 1, 0)) > 0) {
 		(void)pthread_mutex_lock(&journal->whole);
-		written = write(journal->file, entry, (size_t)n);
+		kept = keep(journal, entry, n);
 		(void)pthread_mutex_unlock(&journal->whole);
-		if (written != n)
-			break;
 	}
+	(void)shutdown(journal->socket, SHUT_RD); /* nobody waits for room here */
 	return NULL;
+}
+
+/* Waits for all that was sent so far, with the lock held. */
+static void catch_up(struct world_journal *journal)
+{
+	struct timespec until;
+	size_t wanted = journal->marks + 1;
+	int r = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)(world_patience() / USEC_PER_SEC);
+	(void)pthread_mutex_unlock(&journal->whole); /* where the queue is full */
+	assert_int_equal(sendto(journal->socket, MARK, STRLEN(MARK), 0,
+				(struct sockaddr *)&journal->address,
+				sizeof(journal->address)),
+			 STRLEN(MARK));
+	(void)pthread_mutex_lock(&journal->whole);
+	while (r == 0 && journal->marks < wanted)
+		r = pthread_cond_timedwait(&journal->marked, &journal->whole, &until);
+	if (r != 0)
+		(void)pthread_mutex_unlock(&journal->whole);
+	assert_int_equal(r, 0);
 }
 
 void world_open_journal(struct world *w)
 {
 	struct world_journal *journal = calloc(1, sizeof(*journal));
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un *address;
 
 	assert_non_null(journal);
 	w->journal = journal;
+	address = &journal->address;
+	address->sun_family = AF_UNIX;
 	(void)pthread_mutex_init(&journal->whole, NULL);
+	(void)pthread_cond_init(&journal->marked, NULL);
 	journal->path = world_print("%s/journal", w->root);
-	journal->socket_path = world_print("%s/journal-socket", w->root);
 	journal->file = open(journal->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
 			     0600);
 	journal->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_true(journal->file >= 0 && journal->socket >= 0);
-	assert_true(snprintf(address.sun_path, sizeof(address.sun_path), "%s",
-			     journal->socket_path) < (int)sizeof(address.sun_path));
+	assert_true(snprintf(address->sun_path, sizeof(address->sun_path),
+			     "%s/journal-socket",
+			     w->root) < (int)sizeof(address->sun_path));
 	assert_int_equal(
-		bind(journal->socket, (struct sockaddr *)&address, sizeof(address)), 0);
+		bind(journal->socket, (struct sockaddr *)address, sizeof(*address)), 0);
 	assert_int_equal(pthread_create(&journal->thread, NULL, listen_to_it, journal),
 			 0);
 }
@@ -73,7 +117,7 @@ bool world_enter_journal(const struct world *w)
 	return world_make_namespace() && mount("none", "/run", "tmpfs", 0, NULL) == 0 &&
 	       mkdir("/run/systemd", 0755) == 0 &&
 	       mkdir("/run/systemd/journal", 0755) == 0 &&
-	       symlink(w->journal->socket_path, "/run/systemd/journal/socket") == 0;
+	       symlink(w->journal->address.sun_path, "/run/systemd/journal/socket") == 0;
 }
 
 void world_close_journal(struct world *w)
@@ -84,10 +128,10 @@ void world_close_journal(struct world *w)
 		return;
 	(void)shutdown(journal->socket, SHUT_RD);
 	(void)pthread_join(journal->thread, NULL);
+	(void)pthread_cond_destroy(&journal->marked);
 	(void)pthread_mutex_destroy(&journal->whole);
 	(void)close(journal->socket);
 	(void)close(journal->file);
-	free(journal->socket_path);
 	free(journal->path);
 	free(journal);
 	w->journal = NULL;
@@ -146,6 +190,7 @@ struct json_object *world_entries(struct world *w, const char *name, const char 
 	int r;
 
 	(void)pthread_mutex_lock(&w->journal->whole);
+	catch_up(w->journal);
 	r = fs_read_file(AT_FDCWD, w->journal->path, SIZE_MAX / 2, &text, &length);
 	(void)pthread_mutex_unlock(&w->journal->whole);
 	assert_int_equal(r, 0);
