@@ -333,13 +333,15 @@ static void assert_deleted(struct world *w, const char *name)
 static void assert_moved(struct world *w, const char *name)
 {
 	_cleanup_free_ char *done = done_path(w, name);
+	char sidecar[64];
 
 	world_wait_gone(w, name);
 	world_wait_uploaded(w, done);
 	world_chmod(w, done, 0640); /* it may be the forbidden one */
 	world_assert_uploaded_as(w, done, name);
 	assert_sidecar_true(w, done, name);
-	assert_false(world_has_sidecar(w, name));
+	sidecar_of(sidecar, name);
+	world_wait_gone(w, sidecar);
 }
 
 static const struct {

@@ -417,10 +417,12 @@ void world_assert_uploaded_as(struct world *w, const char *name, const char *kno
 {
 	_cleanup_(json_freep) struct json_object *sidecar = world_sidecar(w, name);
 	_cleanup_free_ char *path = world_path(w, name);
+	_cleanup_free_ char *error = world_path_of(w, name, ERROR_SUFFIX);
 	struct service_asset asset;
 	struct stat st;
 
-	assert_false(world_has_error_sidecar(w, name));
+	/* One that there was goes once there is a receipt. */
+	world_wait_gone(w, error);
 	assert_int_equal(lstat(path, &st), 0);
 	if (!speaks_of(sidecar, &st))
 		fail_msg("the sidecar speaks of another %s: %s", path,
