@@ -114,6 +114,7 @@ static void nothing_that_is_no_file_is_followed_opened_or_waited_for(void **stat
 		assert_int_equal(world_count_log(w, warning), 1);
 	}
 	/* And then there is nothing to do. */
+	world_wait_log(w, "good.txt: moving -> gone");
 	world_mark_log(w);
 	assert_false(service_wait_count(w->service, ENDPOINT_CREATE, 2, A_WHILE));
 	assert_int_equal(world_count_log(w, "\n"), 0);
