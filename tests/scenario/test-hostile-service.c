@@ -43,9 +43,10 @@ static const struct world_options strict = {
 	.environment = frugal,
 };
 
-/* For the storage, where some of it may be the fault of a file's body. */
+/* For the storage, where some of it may be the fault of a file's body, and a stall of our
+ * own on a busy machine would be taken for that. */
 static const struct world_options patient = {
-	.upload = "StallTimeout=250ms\n",
+	.upload = "StallTimeout=1s\n",
 	.spool = "Settle=1ms\n",
 	.retry = "InitialDelay=5ms\nMaxDelay=10ms\nMaxAttempts=10\n",
 	.environment = frugal,

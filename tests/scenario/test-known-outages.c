@@ -123,17 +123,18 @@ static void no_url_is_asked_for_before_there_is_a_slot(void **state)
 	world_stop(w);
 }
 
-/* flyte-sdk#1363, where a URL lives for a second only. */
-static void a_backlog_goes_through_by_urls_that_live_for_a_second(void **state)
+/* flyte-sdk#1363, where a URL lives for less than all of them take. Long enough for one,
+ * on a busy machine too. */
+static void a_backlog_goes_through_by_urls_that_do_not_outlive_it(void **state)
 {
 	enum { FILES = 100 };
 	static const struct world_options options = {
-		.service = { .url_lifetime = USEC_PER_SEC, .kind = KIND_S3 },
+		.service = { .url_lifetime = 4 * USEC_PER_SEC, .kind = KIND_S3 },
 		.upload = "MaxConcurrent=4\n",
 		.no_agent = true,
 	};
 	static const struct fault slow = { .endpoint = ENDPOINT_UPLOAD,
-					   .delay = 60 * USEC_PER_MSEC };
+					   .delay = 200 * USEC_PER_MSEC };
 	struct world *w = *state;
 
 	world_start(w, &options);
@@ -154,7 +155,7 @@ static void assert_trickle_is_cut(struct world *w, const struct slow_speed *spee
 	struct slow_store *slow = slow_store_open(speed);
 	const struct world_options options = {
 		.service.content_base = slow_store_base(slow),
-		.upload = "StallTimeout=500ms\n",
+		.upload = "StallTimeout=2s\n",
 		.retry = QUICK_RETRY,
 	};
 
@@ -268,6 +269,8 @@ static void tokens_that_run_out_in_a_long_run_cost_no_file_anything(void **state
 	static const struct fault slow = { .endpoint = ENDPOINT_CREATE,
 					   .delay = 40 * USEC_PER_MSEC };
 	struct world *w = *state;
+	usec_t begun = clock_monotonic();
+	size_t tokens;
 
 	world_start(w, &options);
 	service_fault(w->service, &slow);
@@ -280,10 +283,12 @@ static void tokens_that_run_out_in_a_long_run_cost_no_file_anything(void **state
 	}
 	world_assert_many_uploaded(w, FILES);
 	assert_int_equal(service_asset_count(w->service), FILES);
+	/* One for each revocation, and one a second, however long it took. */
+	tokens = service_count(w->service, ENDPOINT_TOKEN);
+	assert_in_range(tokens, REVOCATIONS + 1,
+			2 * REVOCATIONS + 2 + (clock_monotonic() - begun) / USEC_PER_SEC);
 	assert_in_range(service_answers(w->service, ENDPOINT_CREATE, 401), 1,
-			REVOCATIONS * AT_ONCE);
-	assert_in_range(service_count(w->service, ENDPOINT_TOKEN), REVOCATIONS + 1,
-			4 * REVOCATIONS);
+			tokens * AT_ONCE);
 	assert_int_equal(world_count_log(w, "Authorization fails"), 0);
 	assert_no_file_suffered(w);
 	world_stop(w);
@@ -533,7 +538,8 @@ static void assert_no_storm(struct world *w, enum endpoint endpoint, const char 
 	assert_true(service_wait_answers(w->service, endpoint, 503, 1, world_patience()));
 	assert_false(service_wait_count(w->service, endpoint, few, USEC_PER_SEC));
 	failed = service_answers(w->service, endpoint, 503);
-	assert_in_range(failed, 3, few);
+	assert_true(failed <= few);
+	assert_true(service_wait_answers(w->service, endpoint, 503, 3, world_patience()));
 	service_clear_faults(w->service);
 	assert_true(service_wait_received(w->service, STORM_AFTER, world_patience()));
 	assert_one_at_a_time(w, endpoint, STORM_AT_ONCE);
@@ -574,7 +580,7 @@ int main(void)
 		scenario(urls_that_expire_in_an_outage_are_replaced),
 		scenario(a_url_that_expires_under_way_is_not_tried_again),
 		scenario(no_url_is_asked_for_before_there_is_a_slot),
-		scenario(a_backlog_goes_through_by_urls_that_live_for_a_second),
+		scenario(a_backlog_goes_through_by_urls_that_do_not_outlive_it),
 		scenario(a_store_that_takes_a_few_bytes_at_a_time_is_left),
 		scenario(a_store_that_answers_a_byte_at_a_time_is_left),
 		scenario(the_token_goes_to_nobody_but_the_api),
