@@ -503,8 +503,13 @@ const char *world_status(struct world *w)
 
 void world_signal(struct world *w, int signal)
 {
+	siginfo_t info;
+
 	assert_true(w->pid > 0);
 	assert_int_equal(kill(w->pid, signal), 0);
+	/* It stops by itself, a moment later. */
+	if (signal == SIGSTOP)
+		assert_int_equal(waitid(P_PID, (id_t)w->pid, &info, WSTOPPED), 0);
 }
 
 void world_kill9(struct world *w)

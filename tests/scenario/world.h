@@ -120,6 +120,7 @@ void world_own_network(const char *const *addresses, const char *hosts);
 /* Starts the agent that does not run, and does not wait. */
 void world_launch(struct world *w);
 void world_wait_ready(struct world *w);
+/* After SIGSTOP it has stopped. */
 void world_signal(struct world *w, int signal);
 void world_kill9(struct world *w);
 /* Writes the configuration anew; of @options, only what is in that counts, and
