@@ -335,15 +335,14 @@ static void no_more_than_max_concurrent_are_on_their_way(void **state)
 
 	world_start(w, &options);
 	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
-						   .action = FAULT_CONTINUE,
-						   .delay = 50 * USEC_PER_MSEC });
-	for (int i = 0; i < 12; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "f%d.txt", i);
-		world_drop(w, name, name);
-	}
-	assert_true(service_wait_received(w->service, 12, world_patience()));
+						   .action = FAULT_STALL });
+	world_drop_many(w, 12);
+	assert_true(service_wait_held(w->service, 3, world_patience()));
+	assert_false(service_wait_count(w->service, ENDPOINT_UPLOAD, 4,
+					50 * USEC_PER_MSEC));
+	service_clear_faults(w->service);
+	service_release(w->service);
+	world_assert_many_uploaded(w, 12);
 	assert_int_equal(service_peak(w->service, ENDPOINT_UPLOAD), 3);
 	world_stop(w);
 }

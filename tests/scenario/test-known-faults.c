@@ -123,7 +123,7 @@ static void a_file_that_was_open_for_long_is_taken_at_its_close(void **state)
 	world_wait_uploaded(w, "slow.pdf");
 	world_assert_uploaded(w, "slow.pdf");
 	assert_true(service_request_at(w->service, ENDPOINT_CREATE, 0, &request));
-	assert_true(usec_sub(request.arrived, closed) < world_patience() / 40);
+	assert_true(usec_sub(request.arrived, closed) < held / 2);
 	world_stop(w);
 }
 

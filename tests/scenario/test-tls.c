@@ -78,7 +78,7 @@ static void put_in_world(struct world *w, const char *name, const char *text)
 	world_write(w, path, text);
 }
 
-#define TRUSTING "CAFile=@ROOT@/ca.pem\nConnectTimeout=300ms\n"
+#define TRUSTING "CAFile=@ROOT@/ca.pem\nConnectTimeout=1s\n"
 #define PRESENTING \
 	TRUSTING "ClientCertificate=@ROOT@/client.pem\nClientKey=@ROOT@/client.key\n"
 
@@ -320,10 +320,10 @@ static void a_storage_that_lets_nobody_in_costs_no_attempt(void **state)
 	const struct service_tls good = tls_of(&made.good);
 	const struct trouble silent = { .tls = good,
 					.door = DOOR_SILENT,
-					.told = "no connection for 200ms" };
+					.told = "no connection for 1.0s" };
 	struct world *w = *state;
 
-	start_behind(w, &good, TRUSTING "ConnectTimeout=1h\n", "StallTimeout=200ms\n");
+	start_behind(w, &good, TRUSTING "ConnectTimeout=1h\n", "StallTimeout=1s\n");
 	world_launch(w);
 	strike_storage(w, &silent);
 	world_stop(w);
