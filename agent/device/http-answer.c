@@ -140,14 +140,12 @@ static const char *header(CURL *easy, const char *name)
 		       : NULL;
 }
 
-/* The form of RFC 9110 that each answer's Date has, at a tenth of what curl's reader of
- * all forms takes. */
+/* curl reads all forms that there ever were, by sscanf(3), and each answer has a Date. */
 static time_t parse_date(const char *text)
 {
-	struct tm tm = {};
-	const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	time_t seconds;
 
-	return end && !*end ? timegm(&tm) : curl_getdate(text, NULL);
+	return clock_parse_http(text, &seconds) == 0 ? seconds : curl_getdate(text, NULL);
 }
 
 /* An instant as headers have it: an HTTP date, RFC 3339, or seconds since 1970; 0: none.

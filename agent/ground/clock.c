@@ -135,23 +135,12 @@ static int parse_seconds(const char *text, struct timespec *ret)
 	return 0;
 }
 
-int clock_parse(const char *text, struct timespec *ret)
+/* The instant of @tm, whose month is 1 to 12 and whose year is whole. 0 or -EINVAL. */
+static int from_calendar(struct tm tm, time_t *ret)
 {
-	struct tm tm = {}, calendar;
-	long nsec = 0, away = 0;
-	const char *p = text;
+	struct tm calendar;
 	time_t seconds;
 
-	if (*text == '@')
-		return parse_seconds(text, ret);
-	p = literal(digits(p, 4, &tm.tm_year), "-");
-	p = literal(digits(p, 2, &tm.tm_mon), "-");
-	p = literal(digits(p, 2, &tm.tm_mday), "Tt ");
-	p = literal(digits(p, 2, &tm.tm_hour), ":");
-	p = literal(digits(p, 2, &tm.tm_min), ":");
-	p = offset(fraction(digits(p, 2, &tm.tm_sec), &nsec), &away);
-	if (!p || *p)
-		return -EINVAL;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;
 	calendar = tm;
@@ -162,9 +151,62 @@ int clock_parse(const char *text, struct timespec *ret)
 	    calendar.tm_hour != tm.tm_hour || calendar.tm_mday != tm.tm_mday ||
 	    calendar.tm_mon != tm.tm_mon)
 		return -EINVAL;
-	seconds += tm.tm_sec == 60;
+	*ret = seconds + (tm.tm_sec == 60);
+	return 0;
+}
+
+int clock_parse(const char *text, struct timespec *ret)
+{
+	long nsec = 0, away = 0;
+	const char *p = text;
+	struct tm tm = {};
+	time_t seconds;
+
+	if (*text == '@')
+		return parse_seconds(text, ret);
+	p = literal(digits(p, 4, &tm.tm_year), "-");
+	p = literal(digits(p, 2, &tm.tm_mon), "-");
+	p = literal(digits(p, 2, &tm.tm_mday), "Tt ");
+	p = literal(digits(p, 2, &tm.tm_hour), ":");
+	p = literal(digits(p, 2, &tm.tm_min), ":");
+	p = offset(fraction(digits(p, 2, &tm.tm_sec), &nsec), &away);
+	if (!p || *p || from_calendar(tm, &seconds) < 0)
+		return -EINVAL;
 	*ret = (struct timespec){ .tv_sec = seconds - away, .tv_nsec = nsec };
 	return 0;
+}
+
+/* "Nov", and a number from 1 for it. */
+static const char *month(const char *p, int *ret)
+{
+	static const char names[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+
+	for (size_t i = 0; p && i < ARRAY_SIZE(names); i++) {
+		if (!startswith(p, names[i]))
+			continue;
+		*ret = (int)i + 1;
+		return p + STRLEN("Nov");
+	}
+	return NULL;
+}
+
+int clock_parse_http(const char *text, time_t *ret)
+{
+	const char *p = strchr(text, ',');
+	struct tm tm = {};
+
+	/* The day of the week says nothing new. */
+	p = literal(literal(p, ","), " ");
+	p = literal(digits(p, 2, &tm.tm_mday), " ");
+	p = literal(month(p, &tm.tm_mon), " ");
+	p = literal(digits(p, 4, &tm.tm_year), " ");
+	p = literal(digits(p, 2, &tm.tm_hour), ":");
+	p = literal(digits(p, 2, &tm.tm_min), ":");
+	p = digits(p, 2, &tm.tm_sec);
+	if (!p || !streq(p, " GMT"))
+		return -EINVAL;
+	return from_calendar(tm, ret);
 }
 
 const char *clock_format_span(char buffer[static CLOCK_STRING_MAX], usec_t span)

@@ -54,5 +54,9 @@ const char *clock_format(char buffer[static CLOCK_STRING_MAX], struct timespec t
  * be the instant. 0, or -EINVAL: not an instant, or one that no calendar has. */
 int clock_parse(const char *text, struct timespec *ret);
 
+/* Reads the one form that HTTP's dates have today (RFC 9110, IMF-fixdate): "Mon, 23 Nov
+ * 2026 10:15:00 GMT". 0, or -EINVAL: another form, or no instant. */
+int clock_parse_http(const char *text, time_t *ret);
+
 /* Writes @span for people: 640us, 13ms, 4.2s, 3min 5s, 2h 10min. Returns @buffer. */
 const char *clock_format_span(char buffer[static CLOCK_STRING_MAX], usec_t span);

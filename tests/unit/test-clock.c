@@ -248,6 +248,39 @@ static void test_format_span(void **state)
 	}
 }
 
+static void test_parse_http(void **state)
+{
+	static const struct {
+		const char *text;
+		time_t seconds; /* -1: refused */
+	} table[] = {
+		{ "Sun, 06 Nov 1994 08:49:37 GMT", 784111777 },
+		{ "Mon, 23 Nov 2026 10:15:00 GMT", 1795428900 },
+		{ "Thu, 01 Jan 1970 00:00:00 GMT", 0 },
+		{ "Sat, 31 Dec 2016 23:59:60 GMT", 1483228800 },
+		{ "Sunday, 06-Nov-94 08:49:37 GMT", -1 }, /* obsolete */
+		{ "Sun Nov  6 08:49:37 1994", -1 },
+		{ "Sun, 06 Nov 1994 08:49:37 CET", -1 },
+		{ "Sun, 06 Nov 1994 08:49:37 GMT ", -1 },
+		{ "Sun, 6 Nov 1994 08:49:37 GMT", -1 },
+		{ "Sun, 06 nov 1994 08:49:37 GMT", -1 },
+		{ "Sun, 06 Nov 1994 08:49 GMT", -1 },
+		{ "Tue, 30 Feb 2026 08:49:37 GMT", -1 },
+		{ "Sun, 06 Nov 1994 24:49:37 GMT", -1 },
+		{ "Sun,", -1 },
+		{ "", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		time_t seconds = -1;
+		int r = clock_parse_http(table[i].text, &seconds);
+
+		if (seconds != table[i].seconds || (r == 0) != (seconds != -1))
+			fail_msg("\"%s\" became %jd", table[i].text, (intmax_t)seconds);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -255,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_clocks),	    cmocka_unit_test(test_format),
 		cmocka_unit_test(test_parse),	    cmocka_unit_test(test_parse_faults),
 		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_format_span),
+		cmocka_unit_test(test_parse_http),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
