@@ -1,7 +1,10 @@
+#include <sys/epoll.h>
+
 #include "http-pool.h"
 #include "macro.h"
 
-#define SOCKETS_MAX 4096
+#define SOCKETS_MAX    4096
+#define SOCKETS_A_TURN 64 /* then the loop's other sources get theirs */
 
 /* ---- curl on sd-event ---- */
 
@@ -46,17 +49,25 @@ static void collect(struct pool *pool)
 		pool->http->finish(starved, CURLE_OUT_OF_MEMORY);
 }
 
-/* Lets curl go on. Where it has no memory for that, it does not say whose request it has
- * lost sight of, and would wait for ever: all that are under way end. Nor does it keep
- * its sockets' tables whole (7.88.1 divides by zero in the next one), so it begins
- * anew. */
-static void act(struct pool *pool, curl_socket_t fd, int action)
+/* Lets curl go on with @fd, or (CURL_SOCKET_TIMEOUT) with what is due. False: it is of no
+ * more use. */
+static bool act(struct pool *pool, curl_socket_t fd, int action)
 {
-	struct http_request *request;
 	int running;
 
 	pool->broken = curl_multi_socket_action(pool->multi, fd, action, &running) !=
 		       CURLM_OK;
+	return !pool->broken;
+}
+
+/* After curl went on. Where it has no memory for that, it does not say whose request it
+ * has lost sight of, and would wait for ever: all that are under way end. Nor does it
+ * keep its sockets' tables whole (7.88.1 divides by zero in the next one), so it begins
+ * anew. */
+static void settle(struct pool *pool)
+{
+	struct http_request *request;
+
 	if (pool->broken)
 		LIST_FOREACH (request, &pool->http->requests, link)
 			if (request->pool == pool)
@@ -68,20 +79,34 @@ static void act(struct pool *pool, curl_socket_t fd, int action)
 	(void)http_pool_open(pool); /* else the next start tries */
 }
 
-static int on_socket_ready(sd_event_source *source, int fd, uint32_t revents,
-			   void *userdata)
+static int action_of(uint32_t events)
 {
-	struct pool *pool = userdata;
 	int action = 0;
 
-	(void)source;
-	if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		action |= CURL_CSELECT_IN;
-	if (revents & EPOLLOUT)
+	if (events & EPOLLOUT)
 		action |= CURL_CSELECT_OUT;
-	if (revents & EPOLLERR)
+	if (events & EPOLLERR)
 		action |= CURL_CSELECT_ERR;
-	act(pool, fd, action);
+	return action;
+}
+
+/* All that are ready in one turn of the loop. That one of them is curl's no more by the
+ * time it comes to it, or is another by now, curl finds out by itself. */
+static int on_sockets_ready(sd_event_source *source, int fd, uint32_t revents,
+			    void *userdata)
+{
+	struct epoll_event events[SOCKETS_A_TURN];
+	struct pool *pool = userdata;
+	int count = epoll_wait(fd, events, SOCKETS_A_TURN, 0);
+
+	(void)source;
+	(void)revents;
+	for (int i = 0; i < count; i++)
+		if (!act(pool, events[i].data.fd, action_of(events[i].events)))
+			break;
+	settle(pool);
 	return 0;
 }
 
@@ -97,23 +122,22 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 		[CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
 	};
 	struct pool *pool = userdata;
-	sd_event_source *source = socketp;
+	bool is_watched = socketp;
 	struct http_request *request = NULL;
+	struct epoll_event event = { .data.fd = fd };
 	int r;
 
 	if (what == CURL_POLL_REMOVE) {
-		sd_event_source_disable_unref(source);
-		(void)curl_multi_assign(pool->multi, fd, NULL);
+		(void)epoll_ctl(pool->sockets, EPOLL_CTL_DEL, fd, NULL);
 		return 0;
 	}
-	if (source) {
-		r = sd_event_source_set_io_events(source, events[what]);
-	} else {
-		r = sd_event_add_io(pool->http->event, &source, fd, events[what],
-				    on_socket_ready, pool);
-		if (r >= 0)
-			(void)curl_multi_assign(pool->multi, fd, source);
-	}
+	event.events = events[what];
+	r = epoll_ctl(pool->sockets, is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd,
+		      &event);
+	if (r < 0)
+		r = -errno;
+	else
+		(void)curl_multi_assign(pool->multi, fd, pool);
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&request);
 	if (request && request->problem[0])
 		request->misled = true;
@@ -122,29 +146,36 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 	return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_due(sd_event_source *source, void *userdata)
 {
 	struct pool *pool = userdata;
 
 	(void)source;
-	(void)usec;
-	act(pool, CURL_SOCKET_TIMEOUT, 0);
+	(void)act(pool, CURL_SOCKET_TIMEOUT, 0);
+	settle(pool);
 	return 0;
 }
 
-/* A timeout of 0 means now, of -1 none. */
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)usec;
+	return on_due(source, userdata);
+}
+
+/* A timeout of 0 means now, of -1 none. Each request begins with one of 0, for which no
+ * clock need be set. */
 static int on_timeout_set(CURLM *multi, long ms, void *userdata)
 {
 	struct pool *pool = userdata;
-	usec_t at;
+	bool later = ms > 0;
+	usec_t at = usec_add(clock_monotonic(), (usec_t)MAX(ms, 0L) * USEC_PER_MSEC);
 
 	(void)multi;
-	if (ms < 0)
-		return sd_event_source_set_enabled(pool->timer, SD_EVENT_OFF) < 0 ? -1
-										  : 0;
-	at = ms == 0 ? 0 : usec_add(clock_monotonic(), (usec_t)ms * USEC_PER_MSEC);
-	if (sd_event_source_set_time(pool->timer, at) < 0 ||
-	    sd_event_source_set_enabled(pool->timer, SD_EVENT_ONESHOT) < 0)
+	if ((later && sd_event_source_set_time(pool->timer, at) < 0) ||
+	    sd_event_source_set_enabled(pool->timer,
+					later ? SD_EVENT_ONESHOT : SD_EVENT_OFF) < 0 ||
+	    sd_event_source_set_enabled(pool->due,
+					ms == 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF) < 0)
 		return -1;
 	return 0;
 }
@@ -176,7 +207,30 @@ void http_pool_free(struct pool *pool)
 	if (pool->multi)
 		curl_multi_cleanup(pool->multi);
 	sd_event_source_disable_unref(pool->timer);
+	sd_event_source_disable_unref(pool->due);
+	sd_event_source_disable_unref(pool->ready);
+	close_fd(pool->sockets);
 	free(pool);
+}
+
+static int add_sources(struct pool *pool)
+{
+	sd_event *event = pool->http->event;
+	int r;
+
+	pool->sockets = epoll_create1(EPOLL_CLOEXEC);
+	if (pool->sockets < 0)
+		return -errno;
+	r = sd_event_add_io(event, &pool->ready, pool->sockets, EPOLLIN, on_sockets_ready,
+			    pool);
+	if (r < 0)
+		return r;
+	r = sd_event_add_time(event, &pool->timer, CLOCK_MONO, USEC_INFINITY,
+			      USEC_PER_MSEC, on_timer, pool);
+	if (r < 0)
+		return r;
+	r = sd_event_add_defer(event, &pool->due, on_due, pool);
+	return r < 0 ? r : sd_event_source_set_enabled(pool->due, SD_EVENT_OFF);
 }
 
 int http_pool_new(struct http *http, struct pool **ret)
@@ -187,13 +241,12 @@ int http_pool_new(struct http *http, struct pool **ret)
 	if (!pool)
 		return -ENOMEM;
 	pool->http = http;
-	r = sd_event_add_time(http->event, &pool->timer, CLOCK_MONO, USEC_INFINITY,
-			      USEC_PER_MSEC, on_timer, pool);
+	LIST_INSERT_HEAD(&http->pools, pool, link);
+	r = add_sources(pool);
 	if (r < 0) {
-		free(pool);
+		http_pool_free(pool);
 		return r;
 	}
-	LIST_INSERT_HEAD(&http->pools, pool, link);
 	*ret = pool;
 	return 0;
 }

@@ -26,7 +26,8 @@ enum lane {
 struct pool {
 	struct http *http;
 	CURLM *multi; /* NULL: there was no memory for one */
-	sd_event_source *timer;
+	int sockets;  /* an epoll instance with those that curl waits for */
+	sd_event_source *ready, *timer, *due;
 	size_t requests; /* that use it */
 	bool broken;	 /* the multi handle is of no more use */
 	LIST_ENTRY(pool) link;
