@@ -263,7 +263,7 @@ static bool gives_up(const struct agent *agent)
 	return health_failures(&agent->health) >= agent->config->retry.max_attempts;
 }
 
-/* After each turn of the loop that did something. */
+/* Each time that something was done and there is no more to do now. */
 static int on_turn(sd_event_source *source, void *userdata)
 {
 	struct agent *agent = userdata;
@@ -367,6 +367,21 @@ int agent_block_signals(enum agent_mode mode)
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
+/* Behind all else, or it would be another turn of the loop after each of the others. */
+static int add_turn(struct agent *agent)
+{
+	sd_event_source *source;
+	int r;
+
+	r = sd_event_add_post(agent->event, &source, on_turn, agent);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE + 1);
+	r = sd_event_source_set_floating(source, true);
+	sd_event_source_unref(source);
+	return r;
+}
+
 static int open_loop(struct agent *agent)
 {
 	int r;
@@ -379,7 +394,7 @@ static int open_loop(struct agent *agent)
 	if (r >= 0 && agent->mode == AGENT_RUN)
 		r = sd_event_add_signal(agent->event, NULL, SIGHUP, on_hangup, agent);
 	if (r >= 0)
-		r = sd_event_add_post(agent->event, NULL, on_turn, agent);
+		r = add_turn(agent);
 	if (r >= 0)
 		r = sd_event_add_io(agent->event, NULL, ledger_fd(agent->ledger), EPOLLIN,
 				    on_ledger, agent);
