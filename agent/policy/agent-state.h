@@ -35,7 +35,7 @@ struct agent {
 	struct transfer_services services;
 	struct uploader *uploader;
 	struct spools *spools;
-	sd_event_source *foot_source, *stop_source;
+	sd_event_source *foot_source, *stop_source, *turn_source;
 	bool shows_foot; /* a line of progress, on a terminal */
 	bool foot_armed, started, stopping, gave_up, broken;
 	usec_t stop_by; /* monotonic: nothing is waited for any longer */

@@ -370,16 +370,11 @@ int agent_block_signals(enum agent_mode mode)
 /* Behind all else, or it would be another turn of the loop after each of the others. */
 static int add_turn(struct agent *agent)
 {
-	sd_event_source *source;
-	int r;
+	int r = sd_event_add_post(agent->event, &agent->turn_source, on_turn, agent);
 
-	r = sd_event_add_post(agent->event, &source, on_turn, agent);
-	if (r < 0)
-		return r;
-	(void)sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE + 1);
-	r = sd_event_source_set_floating(source, true);
-	sd_event_source_unref(source);
-	return r;
+	return r < 0 ? r
+		     : sd_event_source_set_priority(agent->turn_source,
+						    SD_EVENT_PRIORITY_IDLE + 1);
 }
 
 static int open_loop(struct agent *agent)
@@ -454,6 +449,7 @@ static void finish(struct agent *agent)
 	config_free(agent->config);
 	sd_event_source_disable_unref(agent->foot_source);
 	sd_event_source_disable_unref(agent->stop_source);
+	sd_event_source_disable_unref(agent->turn_source);
 	sd_event_unref(agent->event);
 }
 

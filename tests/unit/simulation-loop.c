@@ -267,8 +267,8 @@ int __wrap_sd_event_add_post(sd_event *event, sd_event_source **ret,
 int __wrap_sd_event_add_post(sd_event *event, sd_event_source **ret,
 			     sd_event_handler_t callback, void *userdata)
 {
-	(void)ret;
-	add(event, SOURCE_POST, userdata)->call.plain = callback;
+	*ret = add(event, SOURCE_POST, userdata);
+	(*ret)->call.plain = callback;
 	return 0;
 }
 
