@@ -9,6 +9,8 @@
 #define SERIAL_STEP 1024
 /* Filesystems that finished rows may wait for. */
 #define DEVICES_MAX 64
+/* How long ops wait for others that come with them. */
+#define GATHER_TIME (3 * USEC_PER_MSEC)
 /* Rows whose deletion failed gather no further: the next start finds the others. */
 #define SPENT_MAX (2 * (size_t)LEDGER_SYNC_ROWS)
 
@@ -34,7 +36,12 @@ struct shared {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	struct ledger_ops queue;
-	struct devices devices; /* of what is queued */
+	size_t hurried, finished; /* in the queue: that are for now, and that can wait */
+	size_t spent;		  /* that left it finished, and still wait */
+	size_t enough;		  /* hurried ones to wake the thread for */
+	bool timed;		  /* it wakes up for the finished ones by itself */
+	size_t crowd;		  /* as ledger_thread_expect() was told */
+	struct devices devices;	  /* of what is queued */
 	struct ledger_ops ended;
 	uint64_t counts[4];
 	int broken;
@@ -49,6 +56,7 @@ struct ledger_thread {
 	/* The thread's own. */
 	struct ledger_db *db;
 	uint64_t reserved;
+	bool crowded;		/* several came together last */
 	struct devices devices; /* of what is spent */
 	struct spent *spent;
 	size_t spent_count, spent_room;
@@ -276,31 +284,79 @@ static void forget_spent(struct ledger_thread *t)
 	report(t, &none, r, change);
 }
 
-static struct timespec sync_deadline(void)
+/* ---- what is to be done ---- */
+
+static usec_t now(void)
 {
-	struct timespec now;
+	struct timespec t;
 
 	/* The clock that the condition variable was made for. */
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return usec_to_timespec(usec_add(usec_from_timespec(now), LEDGER_SYNC_DELAY));
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return usec_from_timespec(t);
+}
+
+/* Sleeps until it is woken, or (false) @until has come. */
+static bool sleep_until(struct shared *shared, usec_t until)
+{
+	const struct timespec deadline = usec_to_timespec(until);
+
+	shared->timed = until != USEC_INFINITY;
+	if (!shared->timed)
+		return pthread_cond_wait(&shared->wake, &shared->mutex) == 0;
+	return pthread_cond_timedwait(&shared->wake, &shared->mutex, &deadline) !=
+	       ETIMEDOUT;
+}
+
+static bool has_enough_finished(const struct shared *shared)
+{
+	return shared->finished > 0 &&
+	       shared->finished + shared->spent >= LEDGER_SYNC_ROWS;
+}
+
+/* Until there is something that can't wait. Whether spent rows have waited for long
+ * enough. */
+static bool await_ops(struct ledger_thread *t)
+{
+	struct shared *shared = &t->shared;
+	usec_t due = USEC_INFINITY;
+
+	shared->spent = t->spent_count;
+	while (shared->hurried == 0 && !has_enough_finished(shared) && !shared->stop) {
+		if (due == USEC_INFINITY && t->spent_count + shared->finished > 0)
+			due = now() + LEDGER_SYNC_DELAY;
+		if (!sleep_until(shared, due))
+			return true;
+	}
+	return false;
+}
+
+/* Where several come together more do: a commit less is worth more than the moment that
+ * the first has to wait for it. Who comes alone does not wait. */
+static void await_crowd(struct ledger_thread *t)
+{
+	struct shared *shared = &t->shared;
+	usec_t until = now() + GATHER_TIME;
+
+	shared->enough = shared->crowd;
+	while (shared->hurried > 0 && shared->hurried < shared->enough && !shared->stop &&
+	       sleep_until(shared, until))
+		;
+	shared->enough = 1;
 }
 
 /* Waits for ops, the word to stop, or until spent rows have waited for long enough.
  * Whether these are due. */
 static bool gather(struct ledger_thread *t, struct ledger_ops *ops, bool *ret_stop)
 {
-	const struct timespec deadline = sync_deadline();
 	struct shared *shared = &t->shared;
-	bool idle = false;
+	bool idle;
 
 	lock(shared);
-	while (STAILQ_EMPTY(&shared->queue) && !shared->stop && !idle) {
-		if (t->spent_count == 0)
-			(void)pthread_cond_wait(&shared->wake, &shared->mutex);
-		else
-			idle = pthread_cond_timedwait(&shared->wake, &shared->mutex,
-						      &deadline) == ETIMEDOUT;
-	}
+	idle = await_ops(t);
+	if (t->crowded)
+		await_crowd(t);
+	t->crowded = shared->hurried > 1;
+	shared->hurried = shared->finished = 0;
 	STAILQ_CONCAT(ops, &shared->queue);
 	move_devices(&shared->devices, &t->devices);
 	*ret_stop = shared->stop;
@@ -346,6 +402,7 @@ static void shared_init(struct shared *shared)
 
 	STAILQ_INIT(&shared->queue);
 	STAILQ_INIT(&shared->ended);
+	shared->enough = 1;
 	/* With glibc none of these can fail. */
 	(void)pthread_mutex_init(&shared->mutex, NULL);
 	(void)pthread_condattr_init(&attributes);
@@ -419,6 +476,15 @@ static int bring_device(struct devices *devices, dev_t id, int fd)
 	return 0;
 }
 
+/* Whether the thread is to be woken for it, should it sleep. */
+static bool count_in(struct shared *shared, const struct ledger_op *op)
+{
+	if (op->kind != LEDGER_OP_FINISH)
+		return ++shared->hurried >= shared->enough;
+	shared->finished++;
+	return has_enough_finished(shared) || !shared->timed;
+}
+
 int ledger_thread_queue(struct ledger_thread *thread, struct ledger_op *op, int fd)
 {
 	struct shared *shared = &thread->shared;
@@ -430,10 +496,18 @@ int ledger_thread_queue(struct ledger_thread *thread, struct ledger_op *op, int 
 		r = bring_device(&shared->devices, op->device, fd);
 	if (r >= 0) {
 		STAILQ_INSERT_TAIL(&shared->queue, op, next);
-		(void)pthread_cond_signal(&shared->wake);
+		if (count_in(shared, op))
+			(void)pthread_cond_signal(&shared->wake);
 	}
 	unlock(shared);
 	return r;
+}
+
+void ledger_thread_expect(struct ledger_thread *thread, size_t ops)
+{
+	lock(&thread->shared);
+	thread->shared.crowd = ops;
+	unlock(&thread->shared);
 }
 
 int ledger_thread_fd(const struct ledger_thread *thread)

@@ -4,10 +4,11 @@
  * Ledger-thread: the thread that writes the ledger, with its queue.
  *
  * It takes all that is queued at once, makes one transaction of it, and hands back every
- * op that has a callback, with how it ended. Rows that are finished it gathers, syncs
- * their filesystems and deletes them many at a time. It sleeps unless there is an op, or
- * a finished row to be deleted. All functions but the thread's own are the caller's, who
- * is one thread too.
+ * op that has a callback, with how it ended. Where ops come together it waits a moment
+ * for more; a row that is finished waits for the next transaction of others. Rows that
+ * are finished it gathers, syncs their filesystems and deletes them many at a time. It
+ * sleeps unless there is an op, or a finished row to be deleted. All functions but the
+ * thread's own are the caller's, who is one thread too.
  */
 
 #include <sys/queue.h>
@@ -50,6 +51,9 @@ void ledger_thread_free(struct ledger_thread *thread);
  * descriptor on op->device, of which the thread makes its own; else -1.
  * 0, or a negative errno, and then @op is still the caller's. */
 int ledger_thread_queue(struct ledger_thread *thread, struct ledger_op *op, int fd);
+
+/* As ledger_expect(), in ops. */
+void ledger_thread_expect(struct ledger_thread *thread, size_t ops);
 
 /* Readable when ledger_thread_take() has something to give. */
 int ledger_thread_fd(const struct ledger_thread *thread);

@@ -101,6 +101,12 @@ int ledger_finish(struct ledger *ledger, uint64_t serial, int fd)
 	return 0;
 }
 
+void ledger_expect(struct ledger *ledger, size_t files)
+{
+	/* Some are between two records at any time. */
+	ledger_thread_expect(ledger->thread, files - files / 4);
+}
+
 uint64_t ledger_serial(struct ledger *ledger)
 {
 	return ++ledger->last_serial;

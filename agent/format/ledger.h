@@ -68,6 +68,11 @@ int ledger_open(const char *directory, struct ledger **ret, char **ret_set_aside
  * no longer put. Not to be called from a callback. NULL is nothing. */
 void ledger_close(struct ledger *ledger);
 
+/* So many files may be on their way at once. Puts that come together wait for a few
+ * milliseconds, or until most of so many have come, to be committed together; one that
+ * comes alone does not wait. 1 until this was called: none waits. */
+void ledger_expect(struct ledger *ledger, size_t files);
+
 /* A number that no row has or had. */
 uint64_t ledger_serial(struct ledger *ledger);
 

@@ -258,6 +258,7 @@ static void on_upload_recorded(void *userdata, int error)
 {
 	struct transfer *t = userdata;
 
+	t->services->recording--;
 	if (error < 0) {
 		transfer_record_failed(t, error, "recording the upload");
 		return;
@@ -268,9 +269,14 @@ static void on_upload_recorded(void *userdata, int error)
 
 void transfer_record_upload(struct transfer *t)
 {
+	struct transfer_services *services = t->services;
 	struct ledger_row row = transfer_row(t, LEDGER_UPLOADED);
-	int r = ledger_put(t->services->ledger, &row, on_upload_recorded, t);
+	int r = ledger_put(services->ledger, &row, on_upload_recorded, t);
 
-	if (r < 0)
+	if (r < 0) {
 		transfer_record_failed(t, r, "recording the upload");
+		return;
+	}
+	services->recording++;
+	services->sent(services->userdata);
 }

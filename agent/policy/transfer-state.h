@@ -64,6 +64,9 @@ struct transfer_services {
 	struct tally *tally;
 	/* How many files wait now, for messages. */
 	size_t (*waiting)(void *userdata);
+	/* It is sent, and needs no service any more, only the disk: another may start. */
+	void (*sent)(void *userdata);
+	size_t recording; /* so many are, and did not end yet */
 	/* Never from within transfer_start(). */
 	void (*ended)(void *userdata, struct transfer *transfer, enum transfer_end end);
 	void *userdata;

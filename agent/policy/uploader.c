@@ -460,6 +460,11 @@ static void count_end(struct uploader *u, struct file *file, bool uploaded)
 		spool_count(spool, uploaded);
 }
 
+static void on_sent(void *userdata)
+{
+	uploader_kick(userdata);
+}
+
 static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 {
 	struct uploader *u = userdata;
@@ -518,9 +523,14 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 
 /* ---- the pump ---- */
 
+/* What is sent and waits for its record makes room for as many others, or the service
+ * would wait for the disk. */
 static bool has_slot(struct uploader *u, usec_t now)
 {
-	return u->schedule.counts[ITEM_MOVING] < slots_at(&u->slots, now);
+	size_t slots = slots_at(&u->slots, now);
+
+	return u->schedule.counts[ITEM_MOVING] - MIN(u->services->recording, slots) <
+	       slots;
 }
 
 static void move(struct uploader *u, struct file *file)
@@ -671,11 +681,19 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 
 /* ---- from outside ---- */
 
+static void set_concurrency(struct uploader *u)
+{
+	size_t files = u->services->config->upload.max_concurrent;
+
+	slots_configure(&u->slots, files);
+	ledger_expect(u->services->ledger, files);
+}
+
 void uploader_configure(struct uploader *u, health_probes renewed)
 {
 	struct file *file = LIST_FIRST(&u->moving), *next;
 
-	slots_configure(&u->slots, u->services->config->upload.max_concurrent);
+	set_concurrency(u);
 	for (; file; file = next) {
 		next = LIST_NEXT(file, moving);
 		transfer_disown(file->transfer, renewed);
@@ -827,12 +845,13 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 	u->event = event;
 	u->services = services;
 	u->once = once;
-	slots_configure(&u->slots, services->config->upload.max_concurrent);
+	set_concurrency(u);
 	u->ops = ops;
 	u->userdata = userdata;
 	LIST_INIT(&u->moving);
 	LIST_INIT(&u->drifting);
 	services->waiting = waiting;
+	services->sent = on_sent;
 	services->ended = on_ended;
 	services->userdata = u;
 	r = schedule_init(&u->schedule);
