@@ -219,6 +219,8 @@ void http_body_send_file(struct http_request *request, const struct http_call *c
 	CURL *easy = request->easy;
 	long buffer = (long)MIN(call->file_size, (uint64_t)UPLOAD_BUFFER_MAX);
 
+	if (request->http->bodies++ == 0)
+		throttle_wake(&request->http->throttle, clock_monotonic());
 	request->file = call->file;
 	request->size = call->file_size;
 	request->lane = call->file_size <= SHORT_MAX ? LANE_SHORT : LANE_LONG;
@@ -237,6 +239,12 @@ void http_body_send_file(struct http_request *request, const struct http_call *c
 				 (curl_off_t)call->file_size);
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
 	}
+}
+
+void http_body_free_file(struct http_request *request)
+{
+	if (request->file >= 0)
+		request->http->bodies--;
 }
 
 void http_body_receive(struct http_request *request)

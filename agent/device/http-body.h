@@ -18,6 +18,9 @@ void http_body_done(struct http *http);
 /* Curl is to read the file of @call. */
 void http_body_send_file(struct http_request *request, const struct http_call *call);
 
+/* It won't any more, if it was. */
+void http_body_free_file(struct http_request *request);
+
 /* What comes back is kept in @request. */
 void http_body_receive(struct http_request *request);
 

@@ -80,6 +80,7 @@ struct http {
 	size_t spares;
 	LIST_HEAD(, http_request) requests;
 	struct throttle throttle;
+	size_t bodies; /* requests that send a file */
 	TAILQ_HEAD(, http_request) lanes[LANES];
 	enum lane served;	       /* whose turn it was last */
 	sd_event_source *share_source; /* when the next share is there */

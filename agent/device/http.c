@@ -51,6 +51,7 @@ static void request_free(struct http_request *request)
 		put_handle(http, request->easy,
 			   request->clean && request->pool == http->pool);
 	leave_pool(request);
+	http_body_free_file(request);
 	curl_slist_free_all(request->headers);
 	if (request->body)
 		explicit_bzero(request->body, request->size);

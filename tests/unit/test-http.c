@@ -1158,7 +1158,7 @@ static void test_bandwidth_is_shared(void **state)
 		assert_int_equal(told[i].answer.sent, SIZE);
 	}
 	assert_true(usec_sub(clock_monotonic(), begun) >=
-		    (usec_t)FILES * SIZE * S / RATE - THROTTLE_CREDIT -
+		    (usec_t)FILES * SIZE * S / RATE - THROTTLE_IDLE -
 			    FILES * THROTTLE_SLICE);
 	for (int i = 0; i < FILES; i++)
 		assert_true(told[i].answer.duration >= told[!i].answer.duration / 2);
