@@ -5,6 +5,7 @@
 
 #include "agent-state.h"
 #include "farewell.h"
+#include "footprint.h"
 #include "log.h"
 #include "macro.h"
 #include "notify.h"
@@ -104,6 +105,12 @@ static void whom_to_ask(void *userdata, struct survey *ret)
 	};
 }
 
+static void on_rest(void *userdata)
+{
+	(void)userdata;
+	footprint_shrink();
+}
+
 /* ---- start ---- */
 
 static int open_ledger(struct agent *agent)
@@ -190,7 +197,7 @@ static void on_left(void *userdata, uint64_t serial)
 static int open_services(struct agent *agent)
 {
 	static const struct uploader_ops ops = { on_room, on_left, on_changed };
-	static const struct report_ops report_ops = { whom_to_ask };
+	static const struct report_ops report_ops = { whom_to_ask, on_rest };
 	const struct config *config = agent->config;
 	const struct http_settings settings = settings_for_http(config);
 	const struct backoff backoff = settings_for_breakers(config);

@@ -264,6 +264,8 @@ static void tell(struct report *report)
 	write_files(report, &survey, true);
 	if (!resting || late)
 		arm(report, usec_add(now, INTERVAL));
+	else
+		report->ops->rests(report->userdata);
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)

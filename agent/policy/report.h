@@ -20,6 +20,8 @@ struct report;
 struct report_ops {
 	/* Fills in whom to ask now. */
 	void (*whom)(void *userdata, struct survey *ret);
+	/* All of it has come to rest, and was told. */
+	void (*rests)(void *userdata);
 };
 
 /* All must outlive it. 0 or a negative errno. */

@@ -1,4 +1,4 @@
-// wrap: notify_extend notify_is_heard schedule_add
+// wrap: notify_extend notify_is_heard schedule_add footprint_shrink
 // wrap: clock_monotonic clock_realtime random_draw getrandom log_event
 // wrap: sd_event_new sd_event_unref sd_event_loop sd_event_exit sd_event_set_watchdog
 // wrap: sd_event_add_defer sd_event_add_post sd_event_add_time sd_event_add_io
