@@ -70,7 +70,9 @@ WORLD_OBJECTS   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/scenario/world*.
 SIMULATION_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/simulation*.c))
 SERVICE_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/service/main.c,$(wildcard tests/service/*.c)))
 
-SUBMAKE := $(MAKE) --no-print-directory -j$(shell nproc)
+# As many jobs as there are processors, unless a make above has said how many.
+SUBMAKE = $(MAKE) --no-print-directory $(call jobs,$(shell nproc))
+jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 
 # `make V=1` shows the commands.
 Q := $(if $(V),,@)
@@ -79,7 +81,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' '$(1)' '$(2)')
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-programs check-crash check-memory check-system check-real check-package deb layers install \
-        uninstall sanitize tidy format bench fuzz coverage deps deps-test clean help
+        uninstall sanitize tidy format bench fuzz coverage deps deps-test deps-check clean help
 
 all: $(PROGRAM) ## build the agent (the default)
 
@@ -144,22 +146,59 @@ demo: ## see it work: a stand-in service, the agent, real files, the log
 	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
 	@BUILD=$(BUILD) tests/demo/run
 
-check: deps-test ## install what the tests need, then run all of them
+# The builds that are tested.
+BY_GCC    = CC=gcc BUILD=$(BUILD)/gcc
+BY_CLANG  = CC=clang BUILD=$(BUILD)/clang
+SANITIZED = CC=gcc BUILD=$(BUILD)/sanitize FORTIFY= CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+            SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+SANITIZER = ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+
+# Tests wait more than they compute: two halves run beside each other, once all is built.
+# What is to be downloaded for the second half comes while that is done.
+check: deps-check ## install what the tests need, then run all of them (20 minutes)
 	@$(SUBMAKE) layers
-	@$(SUBMAKE) check-programs CC=gcc BUILD=$(BUILD)/gcc
-	@$(SUBMAKE) check-programs CC=clang BUILD=$(BUILD)/clang
-	@$(SUBMAKE) sanitize BUILD=$(BUILD)
-	@$(SUBMAKE) check-crash CC=gcc BUILD=$(BUILD)/gcc
-	@$(SUBMAKE) check-memory BUILD=$(BUILD)/gcc CC=gcc
-	@$(SUBMAKE) check-system BUILD=$(BUILD)/gcc CC=gcc
+	@$(MAKE) --no-print-directory $(call jobs,$(shell expr 1 + $$(nproc))) real-servers check-built
+	@ASSET_TEST_PATIENCE=$(or $(ASSET_TEST_PATIENCE),2) \
+		$(MAKE) --no-print-directory $(call jobs,2) check-builds check-parts
+	@find $(BUILD) -path '*/said/*/unsteady' -exec sed 's/^/UNSTEADY: /' {} +
+
+.PHONY: check-built check-built-gcc check-built-clang check-built-sanitized check-builds check-parts
+check-built: check-built-gcc check-built-clang check-built-sanitized
+check-built-gcc:
+	+@$(SUBMAKE) check-ready check-parts-ready $(BY_GCC)
+check-built-clang:
+	+@$(SUBMAKE) check-ready $(BY_CLANG)
+check-built-sanitized:
+	+@$(SUBMAKE) check-ready $(SANITIZED)
+
+check-builds:
+	+@$(SUBMAKE) check-programs $(BY_GCC)
+	+@$(SUBMAKE) check-programs $(BY_CLANG)
+	+@$(SANITIZER) $(SUBMAKE) check-programs $(SANITIZED)
+
+check-parts:
+	+@$(SUBMAKE) check-crash $(BY_GCC)
+	+@$(SUBMAKE) check-memory $(BY_GCC)
+	+@$(SUBMAKE) check-system $(BY_GCC)
+	+@$(SUBMAKE) check-real $(BY_GCC)
+
+.PHONY: check-ready check-parts-ready
+check-ready: $(PROGRAM) $(SERVICE) $(KEY_LIST) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
+check-parts-ready: $(KILLER) $(CRASH_TESTS) $(MEMORY_TEST) $(PRELOAD)
+
+# The longest first, so that none is left over in the end.
+LONGEST := simulation spool hostile-service hostile-spool restart ledger-damage known-outages \
+           limits changing-world status
+programs = $(MANUAL_TEST) $(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
+long_programs = $(foreach name,$(LONGEST),$(filter %/test-$(name),$(programs)))
 
 # All test programs of one build; they speak TAP.
-check-programs: $(PROGRAM) $(SERVICE) $(KEY_LIST) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
+check-programs: check-ready
 	@echo "Testing $(BUILD) ($(CC)):"
 	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_SERVICE=$(abspath $(SERVICE)) \
 		ASSET_KEYS=$(abspath $(KEY_LIST)) ASSET_PROMTOOL=$(PROMTOOL) \
 		CMOCKA_MESSAGE_OUTPUT=TAP tests/prove $(BUILD)/said/programs -j2 -- \
-		$(MANUAL_TEST) $(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
+		$(long_programs) $(filter-out $(long_programs),$(programs))
 
 # The agent killed at every call, and a thousand times under load: some minutes, once.
 check-crash: $(PROGRAM) $(KILLER) $(CRASH_TESTS)
@@ -181,22 +220,24 @@ check-system: $(PROGRAM) $(SERVICE) check-package
 
 # Servers, networks and programs that no one here wrote, from Debian and npm: needs root.
 REAL_TESTS := $(wildcard tests/real/test-*)
-check-real: deps-test ## against servers and programs that no one here wrote
-	@$(SUBMAKE) $(PROGRAM) $(SERVICE)
-	@tests/real/install
+LONGEST_REAL := $(filter %/test-network %/test-writers,$(REAL_TESTS))
+check-real: deps-test ## against servers that no one here wrote, which it downloads
+	+@$(SUBMAKE) real-servers $(PROGRAM) $(SERVICE)
 	@ASSET_TEST_AS_ROOT="$(AS_ROOT) env BUILD=$(BUILD) $(addprefix \
 		ASSET_TEST_PATIENCE=,$(ASSET_TEST_PATIENCE))" \
-		tests/prove $(BUILD)/said/real --comments -- $(REAL_TESTS)
+		tests/prove $(BUILD)/said/real -j2 --comments -- \
+		$(LONGEST_REAL) $(filter-out $(LONGEST_REAL),$(REAL_TESTS))
+
+.PHONY: real-servers
+real-servers:
+	@tests/real/install
 
 # Includes point downward only.
 layers:
 	@tests/layers $(LAYERS)
 
 sanitize: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
-		$(SUBMAKE) check-programs BUILD=$(BUILD)/sanitize FORTIFY= \
-		CC=gcc CFLAGS="-O1 -g -fno-omit-frame-pointer" \
-		SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+	+@$(SANITIZER) $(SUBMAKE) check-programs $(SANITIZED)
 
 # ---- fuzzing: the corpus is replayed by `make check`, `make fuzz` goes on from it ----
 
@@ -243,7 +284,7 @@ tidy: ## clang-format, clang-tidy, cppcheck, gcc -fanalyzer: all must be silent
 		CFLAGS="-O1 -g -fanalyzer -Werror $(ANALYZER_BLIND)"
 
 coverage: deps-test ## line and branch coverage of agent/ by all tests
-	@$(SUBMAKE) check-programs BUILD=$(BUILD)/coverage CC=gcc FORTIFY= \
+	+@$(SUBMAKE) check-programs BUILD=$(BUILD)/coverage CC=gcc FORTIFY= \
 		CFLAGS="-O0 -g" SANITIZE=--coverage
 	@tests/install-packages gcovr
 	gcovr --root . --filter agent/ --print-summary $(BUILD)/coverage
@@ -264,6 +305,10 @@ DEBIAN_TEST  := $(DEBIAN_DEMO) clang libclang-rt-dev libcmocka-dev perl rsync cu
 
 deps: ## install what the build needs (apt), or name it
 	@tests/install-packages $(DEBIAN_BUILD)
+
+deps-check:
+	@tests/install-packages $(DEBIAN_TEST) $(DEBIAN_PACKAGE) lintian
+	@tests/install-promtool $(PROMTOOL)
 
 deps-test:
 	@tests/install-packages $(DEBIAN_TEST)
