@@ -173,6 +173,7 @@ check-built-sanitized:
 
 check-builds:
 	+@$(SUBMAKE) check-programs $(BY_GCC)
+	+@$(SUBMAKE) check-transcript $(BY_GCC)
 	+@$(SUBMAKE) check-programs $(BY_CLANG)
 	+@$(SANITIZER) $(SUBMAKE) check-programs $(SANITIZED)
 
@@ -180,7 +181,7 @@ check-parts:
 	+@$(SUBMAKE) check-crash $(BY_GCC)
 	+@$(SUBMAKE) check-memory $(BY_GCC)
 	+@$(SUBMAKE) check-system $(BY_GCC)
-	+@$(SUBMAKE) check-real $(BY_GCC)
+	+@$(SUBMAKE) check-servers $(BY_GCC)
 
 .PHONY: check-ready check-parts-ready
 check-ready: $(PROGRAM) $(SERVICE) $(KEY_LIST) $(UNIT_TESTS) $(SCENARIO_TESTS) $(REPLAYS)
@@ -195,10 +196,15 @@ long_programs = $(foreach name,$(LONGEST),$(filter %/test-$(name),$(programs)))
 # All test programs of one build; they speak TAP.
 check-programs: check-ready
 	@echo "Testing $(BUILD) ($(CC)):"
-	@ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_SERVICE=$(abspath $(SERVICE)) \
-		ASSET_KEYS=$(abspath $(KEY_LIST)) ASSET_PROMTOOL=$(PROMTOOL) \
-		CMOCKA_MESSAGE_OUTPUT=TAP tests/prove $(BUILD)/said/programs -j2 -- \
-		$(long_programs) $(filter-out $(long_programs),$(programs))
+	@rm -f $(TRANSCRIPT)
+	@$(call run_programs,programs,$(long_programs) $(filter-out $(long_programs),$(programs)))
+
+# As they run, the stand-in writes down what the agent and it said to each other.
+TRANSCRIPT = $(BUILD)/transcript
+run_programs = ASSET_AGENT=$(abspath $(PROGRAM)) ASSET_SERVICE=$(abspath $(SERVICE)) \
+	ASSET_KEYS=$(abspath $(KEY_LIST)) ASSET_PROMTOOL=$(PROMTOOL) \
+	ASSET_SERVICE_TRANSCRIPT=$(abspath $(TRANSCRIPT)) \
+	CMOCKA_MESSAGE_OUTPUT=TAP tests/prove $(BUILD)/said/$(1) -j2 -- $(2)
 
 # The agent killed at every call, and a thousand times under load: some minutes, once.
 check-crash: $(PROGRAM) $(KILLER) $(CRASH_TESTS)
@@ -219,14 +225,31 @@ check-system: $(PROGRAM) $(SERVICE) check-package
 		tests/prove $(BUILD)/said/system -j2 --comments -- $(SYSTEM_TESTS)
 
 # Servers, networks and programs that no one here wrote, from Debian and npm: needs root.
-REAL_TESTS := $(wildcard tests/real/test-*)
-LONGEST_REAL := $(filter %/test-network %/test-writers,$(REAL_TESTS))
 check-real: deps-test ## against servers that no one here wrote, which it downloads
 	+@$(SUBMAKE) real-servers $(PROGRAM) $(SERVICE)
-	@ASSET_TEST_AS_ROOT="$(AS_ROOT) env BUILD=$(BUILD) $(addprefix \
-		ASSET_TEST_PATIENCE=,$(ASSET_TEST_PATIENCE))" \
-		tests/prove $(BUILD)/said/real -j2 --comments -- \
-		$(LONGEST_REAL) $(filter-out $(LONGEST_REAL),$(REAL_TESTS))
+	+@$(SUBMAKE) check-servers
+	+@$(SUBMAKE) check-transcript
+
+.PHONY: check-servers check-transcript
+run_real = ASSET_TEST_AS_ROOT="$(AS_ROOT) env BUILD=$(BUILD) $(addprefix \
+	ASSET_TEST_PATIENCE=,$(ASSET_TEST_PATIENCE))" \
+	tests/prove $(BUILD)/said/$(1) -j2 --comments -- $(2)
+
+JUDGE        := tests/real/test-scenarios
+REAL_TESTS   := $(filter-out $(JUDGE),$(wildcard tests/real/test-*))
+LONGEST_REAL := $(filter %/test-network %/test-writers,$(REAL_TESTS))
+check-servers: $(PROGRAM) $(SERVICE)
+	@$(call run_real,real,$(LONGEST_REAL) $(filter-out $(LONGEST_REAL),$(REAL_TESTS)))
+
+# What was said in the scenarios, held against the API's document.
+check-transcript: $(PROGRAM) $(SERVICE) $(TRANSCRIPT)
+	@$(call run_real,transcript,$(JUDGE))
+
+# The last run of all programs has left it, else these are enough.
+TELLING := $(patsubst %,tests/scenario/test-%,upload restart outage reload known-faults)
+$(TRANSCRIPT):
+	+@$(SUBMAKE) $(TELLING:%=$(BUILD)/%)
+	@$(call run_programs,telling,$(TELLING:%=$(BUILD)/%))
 
 .PHONY: real-servers
 real-servers:

@@ -1,4 +1,5 @@
 #include "internal.h"
+#include "transcript.h"
 #include "url.h"
 
 enum meeting { MEETING_PAST, MEETING_HELD, MEETING_GONE, MEETING_ANSWERED };
@@ -130,13 +131,16 @@ static void carry_out(struct request *request)
 
 static enum MHD_Result on_end(struct request *request)
 {
-	enum meeting meeting = meet(request, FAULT_IN_BODY);
+	enum meeting meeting;
 
+	transcript_request(request);
+	meeting = meet(request, FAULT_IN_BODY);
 	if (meeting == MEETING_PAST)
 		meeting = meet(request, FAULT_AT_ANSWER);
 	if (meeting != MEETING_PAST)
 		return verdict_of(meeting);
 	carry_out(request);
+	transcript_answer(request);
 	request->step = STEP_CARRIED_OUT;
 	return MHD_YES;
 }
@@ -293,6 +297,7 @@ void exchange_end(void *userdata, struct MHD_Connection *connection, void **cont
 	if (request->step != STEP_COME && !request->answered)
 		record_answer(&request->service->record, request->detail,
 			      request->endpoint, 0);
+	transcript_end(request);
 	content_drop(&request->content);
 	answer_done(&request->answer);
 	free(request->url);

@@ -64,6 +64,7 @@ struct request {
 
 	struct answer answer;
 	bool answered;
+	struct json_object *told; /* for the transcript; or NULL */
 };
 
 TAILQ_HEAD(held, request);
