@@ -281,7 +281,7 @@ static void a_large_upload_that_is_nearly_there_is_waited_for(void **state)
 	struct world *w = *state;
 
 	world_start(w, &options);
-	world_drop_random(w, "large.bin", 2600000, 1);
+	world_drop_random(w, "large.bin", 2300000, 1);
 	assert_true(service_wait_count(w->service, ENDPOINT_UPLOAD, 1, world_patience()));
 	world_signal(w, SIGTERM);
 	assert_int_equal(world_wait_exit(w), 0);
