@@ -11,7 +11,9 @@
 static int write_sidecar(int dirfd, const char *base, enum sidecar_kind kind,
 			 const char *text, struct timespec modified)
 {
-	struct fs_write how = { .mode = SIDECAR_MODE, .modified = &modified };
+	struct fs_write how = { .mode = SIDECAR_MODE,
+				.modified = &modified,
+				.fresh = true };
 	char name[NAME_MAX + 1];
 	struct stat st;
 	int r;
@@ -73,6 +75,15 @@ static bool has_receipt(int dirfd, const char *base, const char *text)
 	       streq(found, text);
 }
 
+/* A crash may have come between the receipt and its time. */
+static int stamp_receipt(int dirfd, const char *base, struct timespec modified)
+{
+	char name[NAME_MAX + 1];
+	int r = sidecar_name(name, base, SIDECAR_DONE);
+
+	return r < 0 ? r : fs_set_modified(dirfd, name, modified);
+}
+
 /* What a crash left of writing @base's receipt. Nobody else would remove it from the done
  * directory, which is no spool. */
 static void clear_receipt(int dirfd, const char *base)
@@ -96,7 +107,8 @@ static int write_receipt(const struct disposal *d, int dirfd, const char *base,
 	if (d->again)
 		clear_receipt(dirfd, base);
 	had = d->again && has_receipt(dirfd, base, text);
-	r = had ? 0 : write_sidecar(dirfd, base, SIDECAR_DONE, text, sidecar->modified);
+	r = had ? stamp_receipt(dirfd, base, sidecar->modified)
+		: write_sidecar(dirfd, base, SIDECAR_DONE, text, sidecar->modified);
 	if (r == 0)
 		r = mind_another(dirfd, base, SIDECAR_DONE, sidecar->size);
 	if (r == 0)

@@ -189,29 +189,35 @@ int fs_write_all(int fd, const char *text, size_t length)
 	return 0;
 }
 
+/* The group comes first, since chown clears mode bits. */
+static int set_owner(int fd, const struct fs_write *how)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (how->group != (gid_t)-1 && st.st_gid != how->group) {
+		if (fchown(fd, (uid_t)-1, how->group) < 0 && errno != EPERM)
+			return -errno;
+		st.st_mode = 0;
+	}
+	if ((st.st_mode & ALLPERMS) == how->mode)
+		return 0;
+	return fchmod(fd, how->mode) < 0 ? -errno : 0;
+}
+
 static int fill(int fd, const char *text, size_t length, const struct fs_write *how)
 {
-	struct timespec times[2] = { { .tv_nsec = UTIME_NOW } };
-	struct stat st;
-	int r;
+	int r = fs_write_all(fd, text, length);
 
-	r = fs_write_all(fd, text, length);
-	if (r < 0)
-		return r;
-	/* Made with 0600; the group comes first, since chown clears mode bits. */
-	if (how->group != (gid_t)-1 &&
-	    (fstat(fd, &st) < 0 ||
-	     (st.st_gid != how->group && fchown(fd, (uid_t)-1, how->group) < 0)) &&
-	    errno != EPERM)
-		return -errno;
-	if (fchmod(fd, how->mode) < 0)
-		return -errno;
-	if (how->modified) {
-		times[1] = *how->modified;
-		if (futimens(fd, times) < 0)
-			return -errno;
-	}
-	return 0;
+	return r < 0 ? r : set_owner(fd, how);
+}
+
+int fs_set_modified(int dirfd, const char *name, struct timespec modified)
+{
+	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, modified };
+
+	return utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
 static void print_temporary(char name[static NAME_MAX + 1], uint64_t number)
@@ -258,8 +264,8 @@ void fs_clear_temporary(int dirfd, const char *name)
 	(void)unlinkat(dirfd, temporary, 0);
 }
 
-int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,
-		    const struct fs_write *how)
+static int write_and_rename(int dirfd, const char *name, const char *text, size_t length,
+			    const struct fs_write *how)
 {
 	char temporary[NAME_MAX + 1];
 	int fd, r;
@@ -271,11 +277,47 @@ int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length
 	/* Some filesystems report a failed write only at the close. */
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
+	if (r == 0 && how->modified)
+		r = fs_set_modified(dirfd, temporary, *how->modified);
 	if (r == 0 && renameat(dirfd, temporary, dirfd, name) < 0)
 		r = -errno;
 	if (r < 0)
 		(void)unlinkat(dirfd, temporary, 0);
 	return r;
+}
+
+/* Without a name until it is whole. Filesystems that know files without names report a
+ * failed write at once. The time comes last: inotify tells of changes to a file without a
+ * name, too, by the name "#INODE", which is anybody's. */
+static int write_and_link(int dirfd, const char *name, const char *text, size_t length,
+			  const struct fs_write *how)
+{
+	char path[STRLEN("/proc/self/fd/") + 12];
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	fd = openat(dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, how->mode);
+	if (fd < 0)
+		return -errno;
+	r = fill(fd, text, length, how);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	r = how->modified ? fs_set_modified(dirfd, name, *how->modified) : 0;
+	if (r < 0)
+		(void)unlinkat(dirfd, name, 0);
+	return r;
+}
+
+int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,
+		    const struct fs_write *how)
+{
+	/* Where that does not do, for whatever reason, the other way does or tells. */
+	if (how->fresh && write_and_link(dirfd, name, text, length, how) == 0)
+		return 0;
+	return write_and_rename(dirfd, name, text, length, how);
 }
 
 int fs_make_directories(const char *path, mode_t mode)

@@ -50,6 +50,10 @@ struct fs_write {
 	mode_t mode;
 	gid_t group;			 /* (gid_t)-1: as the directory gives it */
 	const struct timespec *modified; /* NULL: now */
+	/* There is hardly one of that name yet: it is made by link(2), which costs a
+	 * directory one entry, not two, and its watchers two events, not six. A crash may
+	 * leave it with the time of its making in the place of `modified`. */
+	bool fresh;
 };
 
 /* Makes or replaces @name in the directory @dirfd in one step: a reader sees the old file
@@ -57,6 +61,9 @@ struct fs_write {
  */
 int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,
 		    const struct fs_write *how);
+
+/* Sets the time when @name was changed last. 0 or a negative errno. */
+int fs_set_modified(int dirfd, const char *name, struct timespec modified);
 
 /* Writes all of @text to @fd, waiting where that has to. 0 or a negative errno, and then
  * part of it may be written. */
