@@ -611,6 +611,40 @@ static void test_write_faults(void **state)
 }
 
 /* A name for the temporary file is found, though some are taken. */
+/* By a link; and whatever goes wrong with that, by a rename. */
+static void test_write_fresh(void **state)
+{
+	const struct timespec modified = { 1234567890, 123456789 };
+	const struct fs_write how = {
+		.mode = 0640, .group = (gid_t)-1, .modified = &modified, .fresh = true
+	};
+	_cleanup_scratch_ struct scratch s = scratch_make();
+	mode_t mask = umask(0777);
+	bool failed = true;
+
+	(void)state;
+	for (unsigned n = 1; failed; n++) {
+		struct stat st;
+
+		faults_begin((struct faults){ .at = n, .error = EIO });
+		assert_int_equal(fs_write_atomic(s.fd, "f", "text", 4, &how), 0);
+		failed = faults_end();
+		st = stat_of(s.fd, "f");
+		assert_int_equal(st.st_mode, S_IFREG | 0640);
+		assert_true(fs_same_time(st.st_mtim, modified));
+		assert_true(file_holds(s.fd, "f", "text"));
+		assert_int_equal(entries(s.fd), 1);
+		assert_true(failed || n > 4);
+		assert_int_equal(unlinkat(s.fd, "f", 0), 0);
+	}
+	/* It was there after all. */
+	put_file(s.fd, "f", "old");
+	assert_int_equal(fs_write_atomic(s.fd, "f", "new", 3, &how), 0);
+	assert_true(file_holds(s.fd, "f", "new"));
+	assert_int_equal(entries(s.fd), 1);
+	umask(mask);
+}
+
 static void test_write_taken_names(void **state)
 {
 	_cleanup_scratch_ struct scratch s = scratch_make();
@@ -678,6 +712,7 @@ int main(void)
 		cmocka_unit_test(test_write_over_others),
 		cmocka_unit_test(test_write_in_one_step),
 		cmocka_unit_test(test_write_faults),
+		cmocka_unit_test(test_write_fresh),
 		cmocka_unit_test(test_write_taken_names),
 		cmocka_unit_test(test_write_to_a_vanished_directory),
 	};

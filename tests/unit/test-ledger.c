@@ -723,6 +723,49 @@ static void test_group_commit(void **state)
 	assert_counts(w, PUTS + 1, 0, 0);
 }
 
+/* Puts @count rows, and waits for them. */
+static void put_many(struct world *w, uint64_t serial, unsigned count)
+{
+	struct done done = {};
+
+	for (unsigned i = 0; i < count; i++) {
+		struct ledger_row row = row_of(serial + i, LEDGER_GRANTED, "a");
+
+		assert_int_equal(ledger_put(w->ledger, &row, on_done, &done), 0);
+	}
+	wait_for(w, &done, count);
+}
+
+/* What comes together waits until most of what may come is there; here it would for ever.
+ */
+static void test_gathering(void **state)
+{
+	struct world *w = *state;
+	struct done done = {};
+	unsigned before;
+
+	open_ledger(w);
+	ledger_expect(w->ledger, 16);
+	put_new(w, LEDGER_GRANTED, "alone");
+	disk.hold = true;
+	for (unsigned i = 0; i < 3; i++) {
+		struct ledger_row row = row_of(100 + i, LEDGER_GRANTED, "a");
+
+		assert_int_equal(ledger_put(w->ledger, &row, on_done, &done), 0);
+		if (i == 0)
+			wait_for_semaphore(&disk.held);
+	}
+	sem_post(&disk.go_on);
+	wait_for(w, &done, 3);
+	before = disk.syncs;
+	put_many(w, 200, 12);
+	assert_int_equal(disk.syncs - before, 1);
+	/* Nor for longer than a moment. */
+	idle.expires = true;
+	put_new(w, LEDGER_GRANTED, "alone");
+	assert_int_equal(disk.syncs - before, 2);
+}
+
 static void on_done_kill(void *userdata, int error)
 {
 	(void)userdata;
@@ -1633,6 +1676,7 @@ int main(int argc, char *argv[])
 		ledger_test(test_done_means_synced),
 		ledger_test(test_the_caller_does_not_wait),
 		ledger_test(test_group_commit),
+		ledger_test(test_gathering),
 		ledger_test(test_kill_after_done),
 		ledger_test(test_serials_are_never_used_again),
 		ledger_test(test_finish_at_the_close),
