@@ -5,12 +5,12 @@
  * curl.
  *
  * HTTP/1.1 only, one request on a connection at a time. Before 8.5.0 (Debian 12 has
- * 7.88.1), libcurl remembers by host and port, not by connection, that several requests may
- * go at once. Where a host has connections of both kinds, since some requests ask for
+ * 7.88.1), libcurl remembers by host and port, not by connection, that several requests
+ * may go at once. Where a host has connections of both kinds, since some requests ask for
  * HTTP/2 and some for HTTP/1.1 or since its front ends differ, a request that may go over
- * HTTP/2 is put on a connection of HTTP/1.1 that is in use, and each gets the answer of the
- * other, which the answer itself does not show. HTTP/2 without several requests at once
- * is safe, but saves nothing: it costs more CPU and as many connections.
+ * HTTP/2 is put on a connection of HTTP/1.1 that is in use, and each gets the answer of
+ * the other, which the answer itself does not show. HTTP/2 without several requests at
+ * once is safe, but saves nothing: it costs more CPU and as many connections.
  *
  * Files share the bandwidth that there may be: of the short ones, and of the others, the
  * one that waits longest for its share gets the next, by turns. Whoever waits for it is
