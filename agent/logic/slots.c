@@ -35,7 +35,7 @@ enum slots_turn slots_turn(const struct slots *s, size_t large)
 
 	if (large >= s->count - apart)
 		return SLOTS_SMALL_ONLY;
-	if (large < apart || (apart == 0 && s->small >= SLOTS_SMALL_MAX))
+	if (large < MAX(apart, (size_t)1) && s->small >= SLOTS_SMALL_MAX)
 		return SLOTS_LARGE_FIRST;
 	return SLOTS_SMALL_FIRST;
 }

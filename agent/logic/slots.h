@@ -7,9 +7,10 @@
  *
  * Large files keep theirs for long, so they never get all of them: of two or more, a
  * quarter (at least one) is for small ones alone, whose wait is short thereby. Nor do
- * small ones, however many come, get all: as many are for large ones where there are any.
- * Between the two, small ones go first. A single slot is given to a large one after
- * SLOTS_SMALL_MAX small ones at the latest.
+ * small ones, however many come, get all: after SLOTS_SMALL_MAX of them at the latest it
+ * is the turn of a large one, until as many are moving as small ones have for themselves.
+ * Else small ones go first. Turns also count where something else than slots is scarce,
+ * such as the requests that may be made.
  */
 
 #include <stdbool.h>
@@ -18,7 +19,7 @@
 #include "clock.h"
 
 #define SLOTS_DELAY	(10 * USEC_PER_SEC) /* one more, so long after a shortage */
-#define SLOTS_SMALL_MAX 4		    /* in a row, by a single slot */
+#define SLOTS_SMALL_MAX 4		    /* in a row, while large ones wait */
 
 struct slots {
 	size_t max;	/* that are configured, >= 1 */

@@ -78,25 +78,30 @@ static void test_slots(void **state)
 
 static const struct {
 	size_t slots, large;
+	unsigned small; /* that started since a large one did */
 	enum slots_turn expect;
 } turns[] = {
-	{ 16, 0, SLOTS_LARGE_FIRST },
-	{ 16, 3, SLOTS_LARGE_FIRST },
-	{ 16, 4, SLOTS_SMALL_FIRST },
-	{ 16, 11, SLOTS_SMALL_FIRST },
-	{ 16, 12, SLOTS_SMALL_ONLY },
-	{ 16, 15, SLOTS_SMALL_ONLY },
-	{ 2, 0, SLOTS_LARGE_FIRST },
-	{ 2, 1, SLOTS_SMALL_ONLY },
-	{ 3, 0, SLOTS_LARGE_FIRST },
-	{ 3, 1, SLOTS_SMALL_FIRST },
-	{ 3, 2, SLOTS_SMALL_ONLY },
-	{ 1, 0, SLOTS_SMALL_FIRST },
-	{ 1, 1, SLOTS_SMALL_ONLY },
-	{ 1024, 255, SLOTS_LARGE_FIRST },
-	{ 1024, 768, SLOTS_SMALL_ONLY },
+	{ 16, 0, 0, SLOTS_SMALL_FIRST },
+	{ 16, 0, 3, SLOTS_SMALL_FIRST },
+	{ 16, 0, 4, SLOTS_LARGE_FIRST },
+	{ 16, 3, 9, SLOTS_LARGE_FIRST },
+	{ 16, 4, 9, SLOTS_SMALL_FIRST },
+	{ 16, 11, 9, SLOTS_SMALL_FIRST },
+	{ 16, 12, 9, SLOTS_SMALL_ONLY },
+	{ 16, 15, 0, SLOTS_SMALL_ONLY },
+	{ 2, 0, 0, SLOTS_SMALL_FIRST },
+	{ 2, 0, 4, SLOTS_LARGE_FIRST },
+	{ 2, 1, 4, SLOTS_SMALL_ONLY },
+	{ 3, 0, 4, SLOTS_LARGE_FIRST },
+	{ 3, 1, 4, SLOTS_SMALL_FIRST },
+	{ 3, 2, 4, SLOTS_SMALL_ONLY },
+	{ 1, 0, 0, SLOTS_SMALL_FIRST },
+	{ 1, 0, 4, SLOTS_LARGE_FIRST },
+	{ 1, 1, 4, SLOTS_SMALL_ONLY },
+	{ 1024, 255, 4, SLOTS_LARGE_FIRST },
+	{ 1024, 768, 4, SLOTS_SMALL_ONLY },
 	/* Those that started when there were more. */
-	{ 4, 9, SLOTS_SMALL_ONLY },
+	{ 4, 9, 4, SLOTS_SMALL_ONLY },
 };
 
 static void test_turns(void **state)
@@ -106,9 +111,33 @@ static void test_turns(void **state)
 		struct slots slots = {};
 
 		slots_configure(&slots, turns[i].slots);
+		slots_started(&slots, true);
+		for (unsigned n = 0; n < turns[i].small; n++)
+			slots_started(&slots, false);
 		if (slots_turn(&slots, turns[i].large) != turns[i].expect)
-			fail_msg("%zu slots, %zu large: it is another's turn",
-				 turns[i].slots, turns[i].large);
+			fail_msg(
+				"%zu slots, %zu large, after %u small: it is another's turn",
+				turns[i].slots, turns[i].large, turns[i].small);
+	}
+}
+
+/* Slots are plenty, but only one file may go at a time: neither kind waits for more than
+ * a few of the other. */
+static void test_turns_where_slots_are_plenty(void **state)
+{
+	struct slots slots = {};
+	unsigned in_row[2] = {};
+
+	(void)state;
+	slots_configure(&slots, 16);
+	for (size_t i = 0; i < 100; i++) {
+		bool large = slots_turn(&slots, 0) == SLOTS_LARGE_FIRST;
+
+		slots_started(&slots, large);
+		in_row[large]++;
+		in_row[!large] = 0;
+		assert_true(in_row[0] <= SLOTS_SMALL_MAX);
+		assert_true(in_row[1] <= 1);
 	}
 }
 
@@ -194,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_turns_where_slots_are_plenty),
 		cmocka_unit_test(test_small_do_not_wait_for_large),
 		cmocka_unit_test(test_large_get_going_among_small),
 	};
