@@ -2,22 +2,27 @@
 #include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "footprint.h"
 
-/* What could have been written to is a copy no more, even where it may not be now. */
+/* The linker tells addresses as numbers. */
+static void *at(const struct dl_phdr_info *info, ElfW(Addr) offset)
+{
+	return (void *)(info->dlpi_addr + offset); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* What the linker may have written to is not the same as in the file any more, even where
+ * nobody may write to it now. */
 static void drop_segment(const struct dl_phdr_info *info, const ElfW(Phdr) * segment)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t begin = (uintptr_t)info->dlpi_addr + segment->p_vaddr;
-	uintptr_t end = begin + segment->p_filesz;
+	ElfW(Addr) page = (ElfW(Addr))sysconf(_SC_PAGESIZE);
+	ElfW(Addr) within = (info->dlpi_addr + segment->p_vaddr) & (page - 1);
 
-	begin &= ~(page - 1);
 	if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
-		(void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+		(void)madvise(at(info, segment->p_vaddr - within),
+			      segment->p_filesz + within, MADV_DONTNEED);
 }
 
 /* Code that had to be relocated is written to, too. */
@@ -27,8 +32,7 @@ static bool has_written_code(const struct dl_phdr_info *info, const ElfW(Phdr) *
 
 	if (segment->p_type != PT_DYNAMIC)
 		return false;
-	for (entry = (const void *)(info->dlpi_addr + segment->p_vaddr);
-	     entry->d_tag != DT_NULL; entry++)
+	for (entry = at(info, segment->p_vaddr); entry->d_tag != DT_NULL; entry++)
 		if (entry->d_tag == DT_TEXTREL ||
 		    (entry->d_tag == DT_FLAGS && entry->d_un.d_val & DF_TEXTREL))
 			return true;
