@@ -270,7 +270,7 @@ static bool gives_up(const struct agent *agent)
 	return health_failures(&agent->health) >= agent->config->retry.max_attempts;
 }
 
-/* Each time that something was done and there is no more to do now. */
+/* Each time that something was done and there is no more to do now, but to scan. */
 static int on_turn(sd_event_source *source, void *userdata)
 {
 	struct agent *agent = userdata;
@@ -318,6 +318,8 @@ static int begin_stop(struct agent *agent)
 	uploader_farewell(agent->uploader, true, health_away(&agent->health),
 			  agent->stop_by);
 	report_changed(agent->report);
+	/* Whoever writes files all the while does not hold up the end. */
+	(void)sd_event_source_set_priority(agent->turn_source, SD_EVENT_PRIORITY_NORMAL);
 	return sd_event_add_time(agent->event, &agent->stop_source, CLOCK_MONO,
 				 usec_add(now, FAREWELL_LOOK), USEC_PER_MSEC, on_stop,
 				 agent);
@@ -374,14 +376,15 @@ int agent_block_signals(enum agent_mode mode)
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
-/* Behind all else, or it would be another turn of the loop after each of the others. */
+/* Behind all else, or it would be another turn of the loop after each of the others; but
+ * not behind the scans, which may go on for minutes. */
 static int add_turn(struct agent *agent)
 {
 	int r = sd_event_add_post(agent->event, &agent->turn_source, on_turn, agent);
 
 	return r < 0 ? r
 		     : sd_event_source_set_priority(agent->turn_source,
-						    SD_EVENT_PRIORITY_IDLE + 1);
+						    SD_EVENT_PRIORITY_IDLE - 1);
 }
 
 static int open_loop(struct agent *agent)

@@ -712,6 +712,32 @@ static void what_lies_deeper_than_a_path_can_lead_is_told_of_once(void **state)
 	world_unmount(w->spool);
 }
 
+/* It is there, and held back, before the program begins. */
+static bool stop_beforehand(void)
+{
+	sigset_t term;
+
+	return sigemptyset(&term) == 0 && sigaddset(&term, SIGTERM) == 0 &&
+	       sigprocmask(SIG_BLOCK, &term, NULL) == 0 && kill(getpid(), SIGTERM) == 0;
+}
+
+static void a_stop_does_not_wait_until_all_is_looked_through(void **state)
+{
+	const struct world_options options = { .prepare = stop_beforehand,
+					       .no_agent = true };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	put_link(w, "nowhere", "link");
+	assert_int_equal(world_run(w, "run", NULL), 0);
+	assert_int_equal(world_count_log(w, "Stopping on"), 1);
+	assert_int_equal(world_count_log(w, "a symbolic link"), 0);
+	w->prepare = NULL;
+	world_launch(w);
+	world_wait_log(w, "a symbolic link");
+	world_stop(w);
+}
+
 #define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -734,6 +760,7 @@ int main(void)
 		scenario(what_lies_deeper_than_a_path_can_lead_is_told_of_once),
 		scenario(a_crowd_in_one_spool_keeps_no_file_of_another_waiting),
 		scenario(ten_thousand_directories_are_looked_through),
+		scenario(a_stop_does_not_wait_until_all_is_looked_through),
 	};
 
 	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));

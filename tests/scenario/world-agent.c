@@ -154,14 +154,14 @@ static _Noreturn void become(struct world *w, char **arguments, int output, int 
 {
 	sigset_t none;
 
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if ((w->journal && !world_enter_journal(w)) || (w->prepare && !w->prepare()))
 		_exit(127);
 	/* Behind what gives new rights, as that resets it. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)close(STDIN_FILENO);
 	(void)open("/dev/null", O_RDONLY);
