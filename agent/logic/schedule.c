@@ -151,10 +151,12 @@ struct item *schedule_find(const struct schedule *schedule, const void *place,
 	return found ? *found : NULL;
 }
 
-/* 0, or why there is no room for one more of @group's. */
-static int make_room(struct schedule *schedule, struct schedule_group *group)
+/* 0, or why there is no room for @item, one more of @group's. */
+static int make_room(struct schedule *schedule, struct schedule_group *group,
+		     const struct item *item)
 {
-	if (schedule_room_of(schedule, group->owner) > 0)
+	if (schedule_room_of(schedule, group->owner) > 0 ||
+	    (item->unfinished && schedule->size < SCHEDULE_MAX))
 		return 0;
 	group->starved = true;
 	return -ENOBUFS;
@@ -169,7 +171,7 @@ int schedule_add(struct schedule *schedule, struct item *item)
 	assert(item->state == ITEM_NEW);
 	if (!group)
 		return -ENOMEM;
-	r = make_room(schedule, group);
+	r = make_room(schedule, group, item);
 	slot = r < 0 ? NULL : tsearch(item, &schedule->index, compare);
 	if (!slot) {
 		drop_group(group);

@@ -75,7 +75,8 @@ size_t schedule_room(const struct schedule *schedule);
 bool schedule_feed(struct schedule *schedule, const void *owner);
 
 /* Takes in a new item (ITEM_NEW, not yet known by its name), which then must be put into
- * a state by one of the following. 0; -ENOBUFS: no room for its owner's; -ENOMEM. */
+ * a state by one of the following. 0; -ENOBUFS: no room for its owner's, or for one that
+ * is unfinished no room at all; -ENOMEM. */
 int schedule_add(struct schedule *schedule, struct item *item);
 
 /* @item waits until @at, in ITEM_SETTLING or ITEM_WAITING; where it is in that state

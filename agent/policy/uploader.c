@@ -84,7 +84,7 @@ void uploader_leave_behind(struct uploader *u, struct file *file)
 }
 
 static int add_file(struct uploader *u, struct spool_directory *directory,
-		    const char *name, struct file **ret)
+		    const char *name, bool unfinished, struct file **ret)
 {
 	size_t room = strlen(name) + 1;
 	struct file *file = calloc(1, sizeof(*file) + room);
@@ -96,6 +96,7 @@ static int add_file(struct uploader *u, struct spool_directory *directory,
 	file->item.place = directory;
 	file->item.name = file->name;
 	file->item.owner = spool_of(directory);
+	file->item.unfinished = unfinished;
 	file->uploader = u;
 	file->since = clock_monotonic();
 	file->directory = spool_directory_ref(directory);
@@ -283,7 +284,7 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 		uploader_kick(u);
 		return true;
 	}
-	if (add_file(u, directory, name, &file) < 0) {
+	if (add_file(u, directory, name, false, &file) < 0) {
 		u->starved = true;
 		uploader_kick(u);
 		return false;
@@ -343,7 +344,7 @@ int uploader_restore(struct uploader *u, struct spool_directory *directory,
 
 	if (known)
 		return restore_next(u, file_of(known), row);
-	r = add_file(u, directory, row->name, &file);
+	r = add_file(u, directory, row->name, true, &file);
 	if (r < 0)
 		return r;
 	r = need_transfer(file);

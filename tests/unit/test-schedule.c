@@ -689,6 +689,36 @@ static void test_no_owner_keeps_out_another(void **state)
 	crowd_free(crowd);
 }
 
+/* What a start finds unfinished takes any place, or it would be begun once more. */
+static void test_unfinished(void **state)
+{
+	struct crowd *crowd = crowd_new(OWNERS);
+	struct schedule *s = &crowd->schedule;
+	struct item last = { .owner = &owners[0], .name = "last", .unfinished = true };
+
+	(void)state;
+	(void)crowd_add(crowd, &owners[0], SIZE_MAX);
+	while (crowd->count < SCHEDULE_MAX) {
+		struct item *item = &crowd->items[crowd->count];
+		char *name = crowd->names[crowd->count];
+
+		snprintf(name, sizeof(crowd->names[0]), "%zu", crowd->count++);
+		*item = (struct item){ .owner = &owners[0],
+				       .name = name,
+				       .unfinished = true };
+		assert_int_equal(schedule_add(s, item), 0);
+		schedule_wait(s, item, ITEM_SETTLING, 1);
+	}
+	assert_int_equal(schedule_add(s, &last), -ENOBUFS);
+	assert_int_equal(schedule_room_of(s, &owners[1]), 0);
+	/* What is free again is the others', as it was theirs. */
+	schedule_remove(s, &crowd->items[0]);
+	assert_int_equal(schedule_room(s), 0);
+	assert_int_equal(schedule_room_of(s, &owners[0]), 0);
+	assert_int_equal(schedule_room_of(s, &owners[1]), 1);
+	crowd_free(crowd);
+}
+
 /* Half of its own places must be free, and it must have wanted more. */
 static void test_feed(void **state)
 {
@@ -758,6 +788,7 @@ int main(void)
 		cmocka_unit_test(test_sizes_stand_apart),
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_no_owner_keeps_out_another),
+		cmocka_unit_test(test_unfinished),
 		cmocka_unit_test(test_feed),
 		cmocka_unit_test(test_share),
 	};
