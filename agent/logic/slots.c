@@ -10,12 +10,14 @@ void slots_configure(struct slots *s, size_t max)
 	}
 }
 
-/* More may be moving than there are slots, where there were more when they started. */
-bool slots_shrink(struct slots *s, size_t moving, usec_t now)
+/* More may be moving than there are slots, where there were more when they started. Those
+ * that are recorded have no slot any more: counted, they would let nothing shrink. */
+bool slots_shrink(struct slots *s, size_t moving, size_t recording, usec_t now)
 {
+	size_t held = moving - MIN(moving, recording);
 	bool is_first = s->at == 0;
 
-	s->count = MIN(s->count, MAX(moving, (size_t)2) - 1);
+	s->count = MIN(s->count, MAX(held, (size_t)2) - 1);
 	s->at = usec_add(now, SLOTS_DELAY);
 	return is_first;
 }

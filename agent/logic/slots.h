@@ -39,9 +39,9 @@ enum slots_turn {
  * Zero to begin with. */
 void slots_configure(struct slots *slots, size_t max);
 
-/* There was not enough for @moving files (>= 1). True: the first time in a while, which
- * is to be told. */
-bool slots_shrink(struct slots *slots, size_t moving, usec_t now);
+/* There was not enough for @moving files (>= 1), of which so many are sent and only
+ * @recording. True: the first time in a while, which is to be told. */
+bool slots_shrink(struct slots *slots, size_t moving, size_t recording, usec_t now);
 
 /* How many there are at @now. */
 size_t slots_at(struct slots *slots, usec_t now);

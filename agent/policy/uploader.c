@@ -411,7 +411,8 @@ static void on_short(struct uploader *u, struct file *file)
 	const struct transfer *t = file->transfer;
 
 	/* This one is among those that move. */
-	if (slots_shrink(&u->slots, u->schedule.counts[ITEM_MOVING], clock_monotonic()))
+	if (slots_shrink(&u->slots, u->schedule.counts[ITEM_MOVING],
+			 u->services->recording, clock_monotonic()))
 		log_event(LOG_WARNING, LOG_SHORTAGE, &fields,
 			  "Files on their way at once: %zu instead of %" PRIu64
 			  ", until there is room for more: %s. None is lost.",

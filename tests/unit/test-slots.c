@@ -15,6 +15,7 @@
 static const struct {
 	enum { CONFIGURE, SHRINK, LOOK } act;
 	size_t n;      /* configured, moving */
+	size_t of;     /* SHRINK: of which are only recorded */
 	usec_t after;  /* since NOW */
 	bool first;    /* SHRINK: the first one */
 	size_t expect; /* LOOK */
@@ -43,6 +44,15 @@ static const struct {
 	{ LOOK, .after = 100 * SLOTS_DELAY, .expect = 6 },
 	{ LOOK, .after = 101 * SLOTS_DELAY, .expect = 6 },
 	{ LOOK, .after = 109 * SLOTS_DELAY, .expect = 6 },
+	/* Nor do those that were sent count. */
+	{ CONFIGURE, .n = 4 },
+	{ CONFIGURE, .n = 16 },
+	{ SHRINK, .n = 30, .of = 16, .after = 110 * SLOTS_DELAY, .first = true },
+	{ LOOK, .after = 110 * SLOTS_DELAY, .expect = 13 },
+	{ SHRINK, .n = 13, .of = 12, .after = 110 * SLOTS_DELAY },
+	{ LOOK, .after = 110 * SLOTS_DELAY, .expect = 1 },
+	{ CONFIGURE, .n = 1 },
+	{ CONFIGURE, .n = 6 },
 	/* One is left whatever happens. */
 	{ SHRINK, .n = 1, .after = 110 * SLOTS_DELAY, .first = true },
 	{ SHRINK, .n = 1, .after = 110 * SLOTS_DELAY },
@@ -62,7 +72,8 @@ static void test_slots(void **state)
 		switch (steps[i].act) {
 		case CONFIGURE: slots_configure(&slots, steps[i].n); break;
 		case SHRINK:
-			if (slots_shrink(&slots, steps[i].n, now) != steps[i].first)
+			if (slots_shrink(&slots, steps[i].n, steps[i].of, now) !=
+			    steps[i].first)
 				fail_msg("step %zu: told otherwise", i);
 			break;
 		case LOOK:
