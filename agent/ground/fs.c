@@ -286,9 +286,10 @@ static int write_and_rename(int dirfd, const char *name, const char *text, size_
 	return r;
 }
 
-/* Without a name until it is whole. Filesystems that know files without names report a
- * failed write at once. The time comes last: inotify tells of changes to a file without a
- * name, too, by the name "#INODE", which is anybody's. */
+/* Without a name until it is whole. Most filesystems that know files without names report
+ * a failed write at once; FUSE, if it gathers writes, at the close, which must come after
+ * the link. The time comes last: inotify tells of changes to a file without a name, too,
+ * by the name "#INODE", which is anybody's. */
 static int write_and_link(int dirfd, const char *name, const char *text, size_t length,
 			  const struct fs_write *how)
 {
@@ -305,7 +306,10 @@ static int write_and_link(int dirfd, const char *name, const char *text, size_t 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	r = how->modified ? fs_set_modified(dirfd, name, *how->modified) : 0;
+	if (close(take_fd(&fd)) < 0)
+		r = -errno;
+	if (r == 0 && how->modified)
+		r = fs_set_modified(dirfd, name, *how->modified);
 	if (r < 0)
 		(void)unlinkat(dirfd, name, 0);
 	return r;

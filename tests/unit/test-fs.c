@@ -610,7 +610,6 @@ static void test_write_faults(void **state)
 	}
 }
 
-/* A name for the temporary file is found, though some are taken. */
 /* By a link; and whatever goes wrong with that, by a rename. */
 static void test_write_fresh(void **state)
 {
@@ -642,9 +641,18 @@ static void test_write_fresh(void **state)
 	assert_int_equal(fs_write_atomic(s.fd, "f", "new", 3, &how), 0);
 	assert_true(file_holds(s.fd, "f", "new"));
 	assert_int_equal(entries(s.fd), 1);
+	/* Lost, and told of at the close only. */
+	assert_int_equal(unlinkat(s.fd, "f", 0), 0);
+	faults_begin((struct faults){ .at = 1, .error = EIO, .only = "close" });
+	assert_int_equal(fs_write_atomic(s.fd, "f", "text", 4, &how), 0);
+	assert_true(faults_end());
+	assert_int_equal(faults.calls, 2); /* it was written once more */
+	assert_true(file_holds(s.fd, "f", "text"));
+	assert_int_equal(entries(s.fd), 1);
 	umask(mask);
 }
 
+/* A name for the temporary file is found, though some are taken. */
 static void test_write_taken_names(void **state)
 {
 	_cleanup_scratch_ struct scratch s = scratch_make();
