@@ -310,9 +310,10 @@ static int write_and_link(int dirfd, const char *name, const char *text, size_t 
 		r = -errno;
 	if (r == 0 && how->modified)
 		r = fs_set_modified(dirfd, name, *how->modified);
-	if (r < 0)
+	if (r < 0 && r != -ENOENT)
 		(void)unlinkat(dirfd, name, 0);
-	return r;
+	/* Whoever took it away already has seen it, and does not want it. */
+	return r == -ENOENT ? 0 : r;
 }
 
 int fs_write_atomic(int dirfd, const char *name, const char *text, size_t length,

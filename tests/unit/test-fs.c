@@ -610,6 +610,13 @@ static void test_write_faults(void **state)
 	}
 }
 
+static struct scratch *watched;
+
+static void take_away(void)
+{
+	assert_int_equal(unlinkat(watched->fd, "f", 0), 0);
+}
+
 /* By a link; and whatever goes wrong with that, by a rename. */
 static void test_write_fresh(void **state)
 {
@@ -649,6 +656,14 @@ static void test_write_fresh(void **state)
 	assert_int_equal(faults.calls, 2); /* it was written once more */
 	assert_true(file_holds(s.fd, "f", "text"));
 	assert_int_equal(entries(s.fd), 1);
+	/* Whoever takes it away as soon as it is there does not get it once more. */
+	assert_int_equal(unlinkat(s.fd, "f", 0), 0);
+	watched = &s;
+	faults_begin((struct faults){
+		.at = 1, .only = "utimensat", .meanwhile = take_away });
+	assert_int_equal(fs_write_atomic(s.fd, "f", "text", 4, &how), 0);
+	assert_true(faults_end());
+	assert_int_equal(entries(s.fd), 0);
 	umask(mask);
 }
 
