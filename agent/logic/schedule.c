@@ -121,6 +121,11 @@ bool schedule_feed(struct schedule *schedule, const void *owner)
 	return true;
 }
 
+bool schedule_is_overdrawn(const struct schedule *schedule)
+{
+	return schedule->size == SCHEDULE_MAX && schedule->shared > schedule->common;
+}
+
 /* ---- items come and go ---- */
 
 void schedule_done(struct schedule *schedule, void (*release)(struct item *item))

@@ -74,6 +74,11 @@ size_t schedule_room(const struct schedule *schedule);
  * True once, until something finds no room again. */
 bool schedule_feed(struct schedule *schedule, const void *owner);
 
+/* Whether it is full and somebody holds places of another's own, who may find no room: of
+ * a time when there were fewer owners, or unfinished ones. Of those that leave, each
+ * makes room for one of such another's. */
+bool schedule_is_overdrawn(const struct schedule *schedule);
+
 /* Takes in a new item (ITEM_NEW, not yet known by its name), which then must be put into
  * a state by one of the following. 0; -ENOBUFS: no room for its owner's, or for one that
  * is unfinished no room at all; -ENOMEM. */

@@ -46,11 +46,14 @@ static bool has_room_to_tell(const struct uploader *u)
 	return u->starved && schedule_room(&u->schedule) >= ROOM_TO_RESUME;
 }
 
-/* To all there is; else to @owner, as far as its own places go. */
-static void tell_room(struct uploader *u, const void *owner)
+/* To all there is; else to those whose own place was @lent, or to @owner, as far as its
+ * own places go. */
+static void tell_room(struct uploader *u, const void *owner, bool lent)
 {
 	if (has_room_to_tell(u)) {
 		u->starved = false;
+		u->ops->room(u->userdata, NULL);
+	} else if (u->starved && lent) {
 		u->ops->room(u->userdata, NULL);
 	} else if (owner && schedule_feed(&u->schedule, owner)) {
 		u->ops->room(u->userdata, owner);
@@ -60,10 +63,11 @@ static void tell_room(struct uploader *u, const void *owner)
 void uploader_forget(struct uploader *u, struct file *file)
 {
 	const void *owner = file->item.owner;
+	bool lent = schedule_is_overdrawn(&u->schedule);
 
 	schedule_remove(&u->schedule, &file->item);
 	file_free(file);
-	tell_room(u, owner);
+	tell_room(u, owner, lent);
 }
 
 static void tell_left(struct uploader *u, struct transfer *t)
@@ -676,7 +680,7 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
 	(void)usec;
-	tell_room(userdata, NULL);
+	tell_room(userdata, NULL, false);
 	uploader_kick(userdata);
 	return 0;
 }

@@ -141,6 +141,30 @@ static void a_flood_in_one_spool_does_not_hold_up_another(void **state)
 	world_stop(w);
 }
 
+/* All places are taken, and a spool that is new gets those of its own one by one. */
+static void a_new_spool_does_not_wait_until_a_flood_ebbs(void **state)
+{
+	enum { FLOOD = SCHEDULE_MAX + 100 };
+	static const struct world_options before = { .upload = "MaxConcurrent=1\n" };
+	static const struct world_options after = { .upload = "MaxConcurrent=1\n",
+						    .spools = { "other" } };
+	struct world *w = *state;
+
+	start_held(w, &before, ENDPOINT_CREATE, 1);
+	world_drop_many(w, FLOOD);
+	assert_true(service_wait_held(w->service, 1, world_patience()));
+	world_wait_status(w, "+,"); /* others that find no room */
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_CREATE,
+						   .times = FLOOD,
+						   .delay = 5 * USEC_PER_MSEC });
+	world_reconfigure(w, &after);
+	world_drop(w, "../other/single.txt", "the only one");
+	service_release(w->service);
+	world_wait_uploaded(w, "../other/single.txt");
+	assert_asked_early(w, "single.txt", FLOOD / 8);
+	world_stop(w);
+}
+
 #define scenario(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -150,6 +174,7 @@ int main(void)
 		scenario(on_a_narrow_line_files_are_large_sooner),
 		scenario(a_single_slot_goes_to_the_small_file_next),
 		scenario(a_flood_in_one_spool_does_not_hold_up_another),
+		scenario(a_new_spool_does_not_wait_until_a_flood_ebbs),
 	};
 
 	cmocka_set_test_filter(getenv("ASSET_TEST_FILTER"));

@@ -741,6 +741,25 @@ static void test_feed(void **state)
 	crowd_free(crowd);
 }
 
+/* Who came later gets what is given up, whoever gives it up. */
+static void test_overdrawn(void **state)
+{
+	struct crowd *crowd = crowd_new(1);
+	struct schedule *s = &crowd->schedule;
+
+	(void)state;
+	assert_int_equal(crowd_add(crowd, &owners[0], SIZE_MAX), SCHEDULE_MAX);
+	assert_false(schedule_is_overdrawn(s));
+	schedule_share(s, OWNERS);
+	assert_true(schedule_is_overdrawn(s));
+	assert_int_equal(schedule_room_of(s, &owners[1]), 0);
+	schedule_remove(s, &crowd->items[0]);
+	assert_false(schedule_is_overdrawn(s));
+	assert_int_equal(schedule_room_of(s, &owners[0]), 0);
+	assert_int_equal(schedule_room_of(s, &owners[1]), 1);
+	crowd_free(crowd);
+}
+
 /* With each count of owners, those that wait keep what they have, and the rest is shared
  * anew. */
 static void test_share(void **state)
@@ -790,6 +809,7 @@ int main(void)
 		cmocka_unit_test(test_no_owner_keeps_out_another),
 		cmocka_unit_test(test_unfinished),
 		cmocka_unit_test(test_feed),
+		cmocka_unit_test(test_overdrawn),
 		cmocka_unit_test(test_share),
 	};
 
