@@ -67,7 +67,7 @@ struct transfer_services {
 	/* It is sent, and needs no service any more, only the disk: another may start. */
 	void (*sent)(void *userdata);
 	size_t recording; /* so many are, and did not end yet */
-	/* Never from within transfer_start(). */
+	/* Never from within transfer_start(), nor from transfer_look(). */
 	void (*ended)(void *userdata, struct transfer *transfer, enum transfer_end end);
 	void *userdata;
 	bool stopping; /* nothing new is asked or sent; what was sent is recorded */
@@ -119,7 +119,6 @@ struct transfer {
 	usec_t sending_since;	  /* monotonic; of the request under way to the storage */
 	usec_t tried;		  /* monotonic: when this try began */
 	int shortage;		  /* negative errno; counts with TRANSFER_SHORT */
-	sd_event_source *step_source;
 
 	/* All tries. */
 	uint64_t serial; /* in the ledger; 0: no row */

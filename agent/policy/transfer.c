@@ -209,14 +209,11 @@ unsigned transfer_needs(const struct transfer *t)
 	return t->url.host ? NEED_DISK | health_need_of(transfer_storage(t)) : NEED_DISK;
 }
 
-static int on_start(sd_event_source *source, void *userdata)
+void transfer_go_on(struct transfer *t)
 {
-	struct transfer *t = userdata;
-
-	(void)source;
 	if (t->services->stopping && t->step == STEP_TAKE) {
 		transfer_pause(t);
-		return 0;
+		return;
 	}
 	switch (t->step) {
 	case STEP_TAKE: take(t); break;
@@ -227,7 +224,6 @@ static int on_start(sd_event_source *source, void *userdata)
 	case STEP_RECORD_GRANT:
 	case STEP_SEND: assert(!"a transfer starts from these only by way of another");
 	}
-	return 0;
 }
 
 void transfer_start(struct transfer *t)
@@ -244,14 +240,12 @@ void transfer_start(struct transfer *t)
 	t->disowned = 0;
 	t->counted = transfer_needs(t) & NEED_API;
 	t->probes = health_start(t->services->health, transfer_needs(t), now);
-	(void)sd_event_source_set_enabled(t->step_source, SD_EVENT_ONESHOT);
 }
 
 void transfer_look(struct transfer *t)
 {
 	assert(t->step == STEP_TAKE);
 	t->looking = true;
-	(void)sd_event_source_set_enabled(t->step_source, SD_EVENT_ONESHOT);
 }
 
 void transfer_cancel(struct transfer *t)
@@ -320,12 +314,11 @@ uint64_t transfer_moved(const struct transfer *t)
 	return t->step == STEP_SEND && t->request ? http_moved(t->request) : 0;
 }
 
-int transfer_new(sd_event *event, struct transfer_services *services,
-		 struct spool_directory *directory, const char *name,
-		 struct intake_glimpse *glimpse, void *owner, struct transfer **ret)
+int transfer_new(struct transfer_services *services, struct spool_directory *directory,
+		 const char *name, struct intake_glimpse *glimpse, void *owner,
+		 struct transfer **ret)
 {
 	struct transfer *t = calloc(1, sizeof(*t));
-	int r;
 
 	if (!t)
 		return -ENOMEM;
@@ -335,12 +328,10 @@ int transfer_new(sd_event *event, struct transfer_services *services,
 	t->glimpse = glimpse;
 	t->fd = -1;
 	t->name = strdup(name);
-	r = t->name ? sd_event_add_defer(event, &t->step_source, on_start, t) : -ENOMEM;
-	if (r < 0) {
+	if (!t->name) {
 		transfer_free(t);
-		return r;
+		return -ENOMEM;
 	}
-	(void)sd_event_source_set_enabled(t->step_source, SD_EVENT_OFF);
 	*ret = t;
 	return 0;
 }
@@ -350,7 +341,6 @@ void transfer_free(struct transfer *t)
 	if (!t)
 		return;
 	assert(!t->request && !t->waits_for_token);
-	sd_event_source_disable_unref(t->step_source);
 	close_fd(t->fd);
 	transfer_drop_grant(t);
 	transfer_clear_error(t);

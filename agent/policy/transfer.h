@@ -14,9 +14,9 @@
 #include "transfer-state.h"
 
 /* Keeps a reference to @directory, copies @name. 0 or a negative errno. */
-int transfer_new(sd_event *event, struct transfer_services *services,
-		 struct spool_directory *directory, const char *name,
-		 struct intake_glimpse *glimpse, void *owner, struct transfer **ret);
+int transfer_new(struct transfer_services *services, struct spool_directory *directory,
+		 const char *name, struct intake_glimpse *glimpse, void *owner,
+		 struct transfer **ret);
 
 /* Only while it does not move. */
 void transfer_free(struct transfer *transfer);
@@ -28,12 +28,16 @@ int transfer_restore(struct transfer *transfer, const struct ledger_row *row);
 /* Bits of enum health_need, for where it stands. */
 unsigned transfer_needs(const struct transfer *transfer);
 
-/* Goes on; health allows it. */
+/* It has its turn; health allows it. What that needs is taken, and nothing done yet:
+ * transfer_go_on() has to follow. */
 void transfer_start(struct transfer *transfer);
 
-/* Only takes the file, which needs nobody but the disk: what can't be uploaded is given
- * up; the rest is paused. It must stand at that step. */
+/* The same, but it only takes the file, which needs nobody but the disk: what can't be
+ * uploaded is given up; the rest is paused. It must stand at that step. */
 void transfer_look(struct transfer *transfer);
+
+/* Goes on from where it stands, once for each start. It may come to its end at once. */
+void transfer_go_on(struct transfer *transfer);
 
 /* The spool of its directory, whose settings @spool of @config are, goes. What it has not
  * asked for yet it does not ask for any more. */

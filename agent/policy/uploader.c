@@ -185,8 +185,8 @@ static int need_transfer(struct file *file)
 
 	if (file->transfer)
 		return 0;
-	return transfer_new(u->event, u->services, file->directory, file->name,
-			    &file->glimpse, file, &file->transfer);
+	return transfer_new(u->services, file->directory, file->name, &file->glimpse,
+			    file, &file->transfer);
 }
 
 /* ---- candidates ---- */
@@ -316,8 +316,8 @@ static int restore_next(struct uploader *u, struct file *file,
 
 	if (file->next)
 		return -EEXIST;
-	r = transfer_new(u->event, u->services, file->directory, file->name,
-			 &file->glimpse, file, &file->next);
+	r = transfer_new(u->services, file->directory, file->name, &file->glimpse, file,
+			 &file->next);
 	if (r == 0)
 		r = transfer_restore(file->next, row);
 	if (r < 0) {
@@ -545,6 +545,7 @@ static void move(struct uploader *u, struct file *file)
 	file->pulse = (struct pulse_mark){};
 	schedule_start(&u->schedule, &file->item);
 	LIST_INSERT_HEAD(&u->moving, file, moving);
+	STAILQ_INSERT_TAIL(&u->starting, file, starting);
 	u->ops->changed(u->userdata);
 }
 
@@ -656,6 +657,19 @@ static void advance(struct uploader *u, usec_t now)
 		ready(u, file_of(item), false);
 }
 
+/* All in one turn of the loop, but none before the last one is chosen: one that comes to
+ * its end at once changes what there is to choose from, and gives up its slot for the
+ * next turn. */
+static void go_on_with_started(struct uploader *u)
+{
+	struct file *file;
+
+	while ((file = STAILQ_FIRST(&u->starting))) {
+		STAILQ_REMOVE_HEAD(&u->starting, starting);
+		transfer_go_on(file->transfer);
+	}
+}
+
 static int on_pump(sd_event_source *source, void *userdata)
 {
 	struct uploader *u = userdata;
@@ -665,6 +679,7 @@ static int on_pump(sd_event_source *source, void *userdata)
 	advance(u, now);
 	while ((at = start_next(u, now)) == 0)
 		;
+	go_on_with_started(u);
 	at = MIN(at, schedule_wake(&u->schedule));
 	/* It was memory that there was none of, and there is no event for that. */
 	if (has_room_to_tell(u))
@@ -855,6 +870,7 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 	u->ops = ops;
 	u->userdata = userdata;
 	LIST_INIT(&u->moving);
+	STAILQ_INIT(&u->starting);
 	LIST_INIT(&u->drifting);
 	services->waiting = waiting;
 	services->sent = on_sent;
