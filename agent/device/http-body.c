@@ -189,26 +189,71 @@ static bool has_progressed(const struct http_request *request, uint64_t moved)
 	return moved >= goal;
 }
 
-static int on_stall(sd_event_source *source, uint64_t usec, void *userdata)
+/* One timer for all, set for the first look there is: most requests are over before
+ * theirs, and cost it nothing. */
+static void arm_look(struct http *http, usec_t at)
 {
-	struct http_request *request = userdata;
-	uint64_t moved = http_body_moved(request);
-	usec_t now = clock_monotonic();
+	if (at >= http->look_at)
+		return;
+	http->look_at = at;
+	(void)sd_event_source_set_time(http->look_source, at);
+	(void)sd_event_source_set_enabled(http->look_source, SD_EVENT_ONESHOT);
+}
 
-	(void)usec;
+static void look_again(struct http_request *request, usec_t now)
+{
+	request->look_at = usec_add(now, request->stall_timeout / STALL_LOOKS);
+	arm_look(request->http, request->look_at);
+}
+
+static void look_at(struct http_request *request, usec_t now)
+{
+	uint64_t moved = http_body_moved(request);
+
 	if (request->held || has_progressed(request, moved)) {
 		request->held = request->queued;
 		request->mark = moved;
 		request->mark_at = now;
 	}
-	if (usec_sub(now, request->mark_at) < request->stall_timeout) {
-		(void)sd_event_source_set_time(
-			source, usec_add(now, request->stall_timeout / STALL_LOOKS));
-		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-		return 0;
+	request->stalled = usec_sub(now, request->mark_at) >= request->stall_timeout;
+	look_again(request, now);
+}
+
+/* At those whose time has come. The soonest time of the others is the timer's next. */
+static void look_at_all(struct http *http, usec_t now)
+{
+	struct http_request *request;
+
+	LIST_FOREACH (request, &http->requests, link) {
+		if (request->look_at <= now)
+			look_at(request, now);
+		else
+			arm_look(http, request->look_at);
 	}
-	request->stalled = true;
-	request->http->finish(request, CURLE_OPERATION_TIMEDOUT);
+}
+
+static struct http_request *find_stalled(const struct http *http)
+{
+	struct http_request *request;
+
+	LIST_FOREACH (request, &http->requests, link)
+		if (request->stalled)
+			return request;
+	return NULL;
+}
+
+/* Callbacks may start and cancel requests, so each end is followed by another search. */
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct http *http = userdata;
+	struct http_request *stalled;
+
+	(void)source;
+	(void)usec;
+	http->look_at = USEC_INFINITY;
+	look_at_all(http, clock_monotonic());
+	while ((stalled = find_stalled(http)))
+		http->finish(stalled, CURLE_OPERATION_TIMEDOUT);
 	return 0;
 }
 
@@ -257,18 +302,14 @@ void http_body_receive(struct http_request *request)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 }
 
-int http_body_watch(struct http_request *request, const struct http_call *call)
+void http_body_watch(struct http_request *request, const struct http_call *call)
 {
-	struct http *http = request->http;
-
+	request->look_at = USEC_INFINITY;
 	if (call->stall_timeout == USEC_INFINITY)
-		return 0;
+		return;
 	request->stall_timeout = call->stall_timeout;
 	request->mark_at = request->started;
-	return sd_event_add_time(http->event, &request->stall_source, CLOCK_MONO,
-				 usec_add(request->started,
-					  call->stall_timeout / STALL_LOOKS),
-				 USEC_PER_MSEC, on_stall, request);
+	look_again(request, request->started);
 }
 
 void http_body_begin_again(struct http_request *request)
@@ -278,23 +319,27 @@ void http_body_begin_again(struct http_request *request)
 	request->offset = request->share = request->mark = 0;
 	request->held = false;
 	request->mark_at = clock_monotonic();
-	if (!request->stall_source)
-		return;
-	(void)sd_event_source_set_time(request->stall_source,
-				       usec_add(request->mark_at,
-						request->stall_timeout / STALL_LOOKS));
-	(void)sd_event_source_set_enabled(request->stall_source, SD_EVENT_ONESHOT);
+	if (request->look_at != USEC_INFINITY)
+		look_again(request, request->mark_at);
 }
 
 int http_body_init(struct http *http)
 {
+	int r;
+
+	http->look_at = USEC_INFINITY;
 	for (unsigned lane = 0; lane < LANES; lane++)
 		TAILQ_INIT(&http->lanes[lane]);
-	return sd_event_add_time(http->event, &http->share_source, CLOCK_MONO,
-				 USEC_INFINITY, USEC_PER_MSEC, on_share, http);
+	r = sd_event_add_time(http->event, &http->share_source, CLOCK_MONO, USEC_INFINITY,
+			      USEC_PER_MSEC, on_share, http);
+	if (r < 0)
+		return r;
+	return sd_event_add_time(http->event, &http->look_source, CLOCK_MONO,
+				 USEC_INFINITY, USEC_PER_MSEC, on_look, http);
 }
 
 void http_body_done(struct http *http)
 {
 	sd_event_source_disable_unref(http->share_source);
+	sd_event_source_disable_unref(http->look_source);
 }

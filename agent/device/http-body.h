@@ -24,9 +24,8 @@ void http_body_free_file(struct http_request *request);
 /* What comes back is kept in @request. */
 void http_body_receive(struct http_request *request);
 
-/* Ends @request where nothing moves for the stall timeout of @call. 0 or a negative
- * errno. */
-int http_body_watch(struct http_request *request, const struct http_call *call);
+/* Ends @request where nothing moves for the stall timeout of @call. */
+void http_body_watch(struct http_request *request, const struct http_call *call);
 
 /* @request, which was watched, is made once more: its body goes from its start. */
 void http_body_begin_again(struct http_request *request);

@@ -59,13 +59,13 @@ struct http_request {
 	usec_t stall_timeout, started;
 	uint64_t mark;	/* bytes, both ways, when it was seen to move last */
 	usec_t mark_at; /* and when that was */
+	usec_t look_at; /* when it is to be seen next; USEC_INFINITY: it is not watched */
 	bool stalled;
 	bool clean;  /* it went to its end */
 	bool misled; /* curl went on after it had given a reason, and gives no other */
 	bool twice;  /* some of its body was sent before, on another connection */
 	bool anew;   /* made once more, on a new connection */
 	bool look;
-	sd_event_source *stall_source;
 	char problem[CURL_ERROR_SIZE];
 	LIST_ENTRY(http_request) link;
 };
@@ -84,7 +84,9 @@ struct http {
 	TAILQ_HEAD(, http_request) lanes[LANES];
 	enum lane served;	       /* whose turn it was last */
 	sd_event_source *share_source; /* when the next share is there */
-	bool starved;		       /* one of them has a shortage */
+	sd_event_source *look_source;  /* whether what is under way moves */
+	usec_t look_at; /* when that is due; USEC_INFINITY: it is not set */
+	bool starved;	/* one of them has a shortage */
 	/* Ends a request that curl, or a stall, brought to its end: http.c's own. */
 	void (*finish)(struct http_request *request, CURLcode code);
 };

@@ -45,7 +45,6 @@ static void request_free(struct http_request *request)
 {
 	struct http *http = request->http;
 
-	sd_event_source_disable_unref(request->stall_source);
 	/* A handle of an old pool has seen other certificates. */
 	if (request->easy)
 		put_handle(http, request->easy,
@@ -304,9 +303,9 @@ static int set_up(struct http_request *request, const struct http_call *call)
 	if (r < 0)
 		return r;
 	r = set_body(request, call);
-	if (r < 0)
-		return r;
-	return http_body_watch(request, call);
+	if (r == 0)
+		http_body_watch(request, call);
+	return r;
 }
 
 int http_start(struct http *http, const struct http_call *call, http_done_fn done,
