@@ -16,12 +16,12 @@
 
 #define SECRET_MIN 8 /* bytes of a value; what is shorter is a word or a number */
 
-enum part { PART_URL, PART_SCHEME, PART_HOST, PART_PORT, PART_PATH, PART_QUERY, PARTS };
+enum part { PART_SCHEME, PART_HOST, PART_ZONE, PART_PORT, PART_PATH, PART_QUERY, PARTS };
 
 static const CURLUPart curl_parts[PARTS] = {
-	[PART_URL] = CURLUPART_URL,   [PART_SCHEME] = CURLUPART_SCHEME,
-	[PART_HOST] = CURLUPART_HOST, [PART_PORT] = CURLUPART_PORT,
-	[PART_PATH] = CURLUPART_PATH, [PART_QUERY] = CURLUPART_QUERY,
+	[PART_SCHEME] = CURLUPART_SCHEME, [PART_HOST] = CURLUPART_HOST,
+	[PART_ZONE] = CURLUPART_ZONEID,	  [PART_PORT] = CURLUPART_PORT,
+	[PART_PATH] = CURLUPART_PATH,	  [PART_QUERY] = CURLUPART_QUERY,
 };
 
 /* How each store is known: by all of these parameters. The first row that fits decides.
@@ -66,14 +66,17 @@ static const char *const method_names[] = {
 
 DEFINE_CLEANUP(CURLU *, url_cleanupp, curl_url_cleanup)
 
+/* All that the request goes by; not a fragment, which never leaves the machine. */
 struct parts {
 	char *text[PARTS]; /* curl's; NULL: the URL has none */
+	char *url;	   /* made of these */
 };
 
 static void parts_done(struct parts *parts)
 {
 	for (size_t i = 0; i < PARTS; i++)
 		curl_free(parts->text[i]);
+	free(parts->url);
 }
 
 /* -EBADMSG with a reason that is safe to print, or -ENOMEM. */
@@ -104,6 +107,21 @@ static void lower(char *text)
 		*text = (char)tolower((unsigned char)*text);
 }
 
+/* What was looked at is what is asked for. Curl would do it, a byte at a time, for more
+ * than all the rest of this costs. */
+static int join_url(struct parts *parts)
+{
+	const char *port = parts->text[PART_PORT], *path = parts->text[PART_PATH];
+	const char *query = parts->text[PART_QUERY];
+	bool has_query = query && *query;
+
+	if (asprintf(&parts->url, "%s://%s%s%s%s%s%s", parts->text[PART_SCHEME],
+		     parts->text[PART_HOST], port ? ":" : "", port ? port : "",
+		     path ? path : "/", has_query ? "?" : "", has_query ? query : "") < 0)
+		parts->url = NULL;
+	return parts->url ? 0 : -ENOMEM;
+}
+
 static int split_url(const char *url, struct parts *parts, char **ret_reason)
 {
 	_cleanup_(url_cleanupp) CURLU *handle = curl_url();
@@ -114,8 +132,6 @@ static int split_url(const char *url, struct parts *parts, char **ret_reason)
 	if (strlen(url) > ASSET_URL_MAX)
 		return refuse(ret_reason, "longer than %zu bytes", ASSET_URL_MAX);
 	code = curl_url_set(handle, CURLUPART_URL, url, PARSE_FLAGS);
-	if (code == CURLUE_OK)
-		code = curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
 	if (code == CURLUE_OUT_OF_MEMORY)
 		return -ENOMEM;
 	if (code == CURLUE_USER_NOT_ALLOWED)
@@ -128,11 +144,15 @@ static int split_url(const char *url, struct parts *parts, char **ret_reason)
 				 i == PART_PORT ? CURLU_NO_DEFAULT_PORT : 0) ==
 		    CURLUE_OUT_OF_MEMORY)
 			return -ENOMEM;
-	if (!parts->text[PART_URL] || !parts->text[PART_SCHEME] ||
-	    !parts->text[PART_HOST])
+	if (!parts->text[PART_SCHEME] || !parts->text[PART_HOST])
 		return refuse(ret_reason, "no scheme or no host");
+	/* The number of an interface, and of whose machine? */
+	if (parts->text[PART_ZONE])
+		return refuse(ret_reason, "not a URL: a zone in its host");
 	if (streq(parts->text[PART_PORT], "0"))
 		return refuse(ret_reason, "not a URL: port 0");
+	if (join_url(parts) < 0)
+		return -ENOMEM;
 	lower(parts->text[PART_SCHEME]);
 	lower(parts->text[PART_HOST]);
 	return 0;
@@ -488,9 +508,7 @@ int content_url_parse(const char *url, const struct content_url_policy *policy,
 	r = make_shown(&result, &parts);
 	if (r < 0)
 		return r;
-	result.url = strdup(parts.text[PART_URL]);
-	if (!result.url)
-		return -ENOMEM;
+	result.url = take_ptr(parts.url);
 	*ret = result;
 	result = (struct content_url){};
 	return 0;

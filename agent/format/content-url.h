@@ -42,7 +42,7 @@ struct content_url_policy {
 };
 
 /* 0; -EBADMSG and a reason in people's words (the caller frees it): not http(s), user
- * information in it, an http host that is not loopback without allow_insecure, a host
+ * information or a zone in it, an http host that is not loopback without allow_insecure, a host
  * that is not allowed, a private address where only public ones are, a signed header that
  * we don't know a value for, a JWT whose method is neither PUT nor POST where the
  * configuration names none, an `Authorization`, `Content-Length` or `Transfer-Encoding`

@@ -182,6 +182,10 @@ static void test_url_is_kept(void **state)
 		{ "https://h/p#f?not=query", "https://h/p" },
 		{ "https://h/p?a=?/&b=//", NULL },
 		{ "https://h/~a!$&'()*+,;=:@?x=~!$'()*,;:@/", NULL },
+		{ "https://H.Example:8443/P?Q", NULL },
+		{ "https://[2001:DB8::1]:8443/p?q", NULL },
+		{ "HTTPS://h:443?q", "https://h/?q" },
+		{ "https://h/p?", "https://h/p" },
 	};
 	struct content_url_policy policy = plain_policy();
 
@@ -225,6 +229,7 @@ static const struct {
 	{ "https://h:0/?q=" SECRET, "port 0" },
 	{ "https://h:00000/?q=" SECRET, "port 0" },
 	{ "https://[::1/?q=" SECRET, "not a URL" },
+	{ "https://[fe80::1%25eth0]/?q=" SECRET, "a zone" },
 	{ "https://h /?q=" SECRET, "not a URL" },
 	{ "https://h/a b?q=" SECRET, "not a URL" },
 	{ "https://h/\r\nX: y?q=" SECRET, "not a URL" },
