@@ -286,6 +286,21 @@ static int write_and_rename(int dirfd, const char *name, const char *text, size_
 	return r;
 }
 
+/* By its descriptor alone, which Linux lets whoever opened the file do since 6.10 (before,
+ * only with CAP_DAC_READ_SEARCH); else by way of /proc, which is as good but walks a path.
+ */
+static int link_by_descriptor(int fd, int dirfd, const char *name)
+{
+	char path[STRLEN("/proc/self/fd/") + 12];
+
+	if (linkat(fd, "", dirfd, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
 /* Without a name until it is whole. Most filesystems that know files without names report
  * a failed write at once; FUSE, if it gathers writes, at the close, which must come after
  * the link. The time comes last: inotify tells of changes to a file without a name, too,
@@ -293,7 +308,6 @@ static int write_and_rename(int dirfd, const char *name, const char *text, size_
 static int write_and_link(int dirfd, const char *name, const char *text, size_t length,
 			  const struct fs_write *how)
 {
-	char path[STRLEN("/proc/self/fd/") + 12];
 	_cleanup_close_ int fd = -1;
 	int r;
 
@@ -303,9 +317,9 @@ static int write_and_link(int dirfd, const char *name, const char *text, size_t 
 	r = fill(fd, text, length, how);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW) < 0)
-		return -errno;
+	r = link_by_descriptor(fd, dirfd, name);
+	if (r < 0)
+		return r;
 	if (close(take_fd(&fd)) < 0)
 		r = -errno;
 	if (r == 0 && how->modified)
