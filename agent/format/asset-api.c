@@ -8,26 +8,25 @@
 
 #define STRANGE_TEXT_MAX 200 /* characters of a body that is nobody's format */
 
-/* {"type": @type}; NULL: out of memory. */
-static struct json_object *typed(const char *type)
+/* "@key": {"type": @type} */
+static void write_typed(struct json_writer *writer, const char *key, const char *type)
 {
-	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
-
-	if (!object || json_add_string(object, "type", type) < 0)
-		return NULL;
-	return take_ptr(object);
+	json_write_open(writer, key);
+	json_write_string(writer, "type", type);
+	json_write_close(writer);
 }
 
 char *asset_request_format(const struct asset_request *request)
 {
-	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	struct json_writer writer = {};
 
-	if (!object || json_add(object, "channel", typed(request->channel_type)) < 0 ||
-	    json_add(object, "sender", typed(request->sender_type)) < 0 ||
-	    json_add_string(object, "name", request->name) < 0 ||
-	    json_add_unsigned(object, "size", request->size) < 0)
-		return NULL;
-	return json_format(object, "");
+	json_write_open(&writer, NULL);
+	write_typed(&writer, "channel", request->channel_type);
+	write_typed(&writer, "sender", request->sender_type);
+	json_write_string(&writer, "name", request->name);
+	json_write_unsigned(&writer, "size", request->size);
+	json_write_close(&writer);
+	return json_write_end(&writer, "");
 }
 
 static bool is_control(const unsigned char *c)

@@ -53,17 +53,20 @@ static int add_instant(struct json_object *object, const char *key, struct times
 
 char *sidecar_format(const struct sidecar *sidecar)
 {
-	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	char modified[CLOCK_STRING_MAX], uploaded[CLOCK_STRING_MAX];
+	struct json_writer writer = {};
 
-	if (!object || json_add_string(object, "id", sidecar->id) < 0 ||
-	    json_add_string(object, "name", sidecar->name) < 0 ||
-	    json_add_unsigned(object, "size", sidecar->size) < 0 ||
-	    json_add_string(object, "contentType", sidecar->content_type) < 0 ||
-	    add_instant(object, "modified", sidecar->modified, MODIFIED_DIGITS) < 0 ||
-	    add_instant(object, "uploaded", usec_to_timespec(sidecar->uploaded),
-			DECIDED_DIGITS) < 0)
-		return NULL;
-	return json_format(object, "\n");
+	(void)clock_format(modified, sidecar->modified, MODIFIED_DIGITS);
+	(void)clock_format(uploaded, usec_to_timespec(sidecar->uploaded), DECIDED_DIGITS);
+	json_write_open(&writer, NULL);
+	json_write_string(&writer, "id", sidecar->id);
+	json_write_string(&writer, "name", sidecar->name);
+	json_write_unsigned(&writer, "size", sidecar->size);
+	json_write_string(&writer, "contentType", sidecar->content_type);
+	json_write_string(&writer, "modified", modified);
+	json_write_string(&writer, "uploaded", uploaded);
+	json_write_close(&writer);
+	return json_write_end(&writer, "\n");
 }
 
 static int add_details(struct json_object *object, const char *text)

@@ -286,8 +286,9 @@ static int write_and_rename(int dirfd, const char *name, const char *text, size_
 	return r;
 }
 
-/* By its descriptor alone, which Linux lets whoever opened the file do since 6.10 (before,
- * only with CAP_DAC_READ_SEARCH); else by way of /proc, which is as good but walks a path.
+/* By its descriptor alone, which Linux lets whoever opened the file do since 6.10
+ * (before, only with CAP_DAC_READ_SEARCH); else by way of /proc, which is as good but
+ * walks a path.
  */
 static int link_by_descriptor(int fd, int dirfd, const char *name)
 {

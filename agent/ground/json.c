@@ -1,10 +1,12 @@
 #include <assert.h>
+#include <inttypes.h>
 #include <json-c/printbuf.h>
 
 #include "json.h"
 #include "text.h"
 
-#define ROOM_MIN ((size_t)256) /* of a text that is written */
+#define ROOM_MIN   ((size_t)256) /* of a text that is written */
+#define NUMBER_MAX 24
 
 DEFINE_CLEANUP(struct json_tokener *, tokener_freep, json_tokener_free)
 
@@ -141,13 +143,7 @@ int json_add_unsigned(struct json_object *object, const char *key, uint64_t valu
 
 /* json-c's own writer does not look whether its text grew: where there is no memory, a
  * part is missing. This one remembers. */
-struct writer {
-	char *text;
-	size_t length, room;
-	bool failed;
-};
-
-static void put(struct writer *writer, const char *text, size_t length)
+static void put(struct json_writer *writer, const char *text, size_t length)
 {
 	size_t room = MAX(2 * writer->room, writer->length + length + ROOM_MIN);
 
@@ -166,7 +162,7 @@ static void put(struct writer *writer, const char *text, size_t length)
 	writer->length += length;
 }
 
-static void put_char(struct writer *writer, char c)
+static void put_char(struct json_writer *writer, char c)
 {
 	put(writer, &c, 1);
 }
@@ -176,7 +172,7 @@ static bool is_plain(char c)
 	return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
 }
 
-static void put_escaped(struct writer *writer, char c)
+static void put_escaped(struct json_writer *writer, char c)
 {
 	static const char shorts[][2] = { { '"', '"' },	 { '\\', '\\' }, { '\b', 'b' },
 					  { '\n', 'n' }, { '\r', 'r' },	 { '\t', 't' },
@@ -194,7 +190,7 @@ static void put_escaped(struct writer *writer, char c)
 	put(writer, escape, strlen(escape));
 }
 
-static void put_string(struct writer *writer, const char *text, size_t length)
+static void put_string(struct json_writer *writer, const char *text, size_t length)
 {
 	put_char(writer, '"');
 	for (size_t at = 0; at < length; at++) {
@@ -209,7 +205,7 @@ static void put_string(struct writer *writer, const char *text, size_t length)
 	put_char(writer, '"');
 }
 
-static void put_other(struct writer *writer, struct json_object *value)
+static void put_other(struct json_writer *writer, struct json_object *value)
 {
 	/* Short enough for the room that json-c begins with. */
 	const char *text = json_object_to_json_string(value);
@@ -220,7 +216,7 @@ static void put_other(struct writer *writer, struct json_object *value)
 		writer->failed = true;
 }
 
-static void put_value(struct writer *writer, struct json_object *value)
+static void put_value(struct json_writer *writer, struct json_object *value)
 {
 	const char *before = "";
 
@@ -259,12 +255,73 @@ static void put_value(struct writer *writer, struct json_object *value)
 
 char *json_format(struct json_object *value, const char *end)
 {
-	struct writer writer = {};
+	struct json_writer writer = {};
 
 	put_value(&writer, value);
-	put(&writer, end, strlen(end) + 1);
-	if (!writer.failed)
-		return writer.text;
-	free(writer.text);
-	return NULL;
+	return json_write_end(&writer, end);
+}
+
+/* ---- text at once ---- */
+
+/* What goes before each member: @key is of ours, and plain. */
+static void put_key(struct json_writer *writer, const char *key)
+{
+	if (writer->inside)
+		put_char(writer, ',');
+	put_string(writer, key, strlen(key));
+	put_char(writer, ':');
+	writer->inside = true;
+}
+
+void json_write_open(struct json_writer *writer, const char *key)
+{
+	if (key)
+		put_key(writer, key);
+	put_char(writer, '{');
+	writer->inside = false;
+}
+
+void json_write_close(struct json_writer *writer)
+{
+	put_char(writer, '}');
+	writer->inside = true;
+}
+
+static bool is_ascii(const char *bytes)
+{
+	while ((signed char)*bytes > 0)
+		bytes++;
+	return *bytes == '\0';
+}
+
+void json_write_string(struct json_writer *writer, const char *key, const char *bytes)
+{
+	_cleanup_free_ char *clean = NULL;
+
+	if (!bytes)
+		return;
+	if (!is_ascii(bytes)) {
+		clean = text_to_utf8(bytes, strlen(bytes));
+		writer->failed |= !clean;
+		bytes = clean ? clean : "";
+	}
+	put_key(writer, key);
+	put_string(writer, bytes, strlen(bytes));
+}
+
+void json_write_unsigned(struct json_writer *writer, const char *key, uint64_t value)
+{
+	char digits[NUMBER_MAX];
+	int length = snprintf(digits, sizeof(digits), "%" PRIu64, value);
+
+	put_key(writer, key);
+	put(writer, digits, (size_t)length);
+}
+
+char *json_write_end(struct json_writer *writer, const char *end)
+{
+	put(writer, end, strlen(end) + 1);
+	if (writer->failed)
+		free(take_ptr(writer->text));
+	return take_ptr(writer->text);
 }

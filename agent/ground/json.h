@@ -44,3 +44,27 @@ int json_add_unsigned(struct json_object *object, const char *key, uint64_t valu
 
 /* The value as one line with @end after it. The caller frees it. NULL: out of memory. */
 char *json_format(struct json_object *value, const char *end);
+
+/*
+ * For what is written for each file, an object as text at once, without one of json-c
+ * before it. A writer is zero at first; each call appends, so the order of the calls is
+ * the order of the text. Where there is no memory, json_write_end() tells.
+ */
+struct json_writer {
+	char *text;
+	size_t length, room;
+	bool failed;
+	bool inside; /* an object that has a member already */
+};
+
+/* Begins an object, as the member @key of the one that is open or, NULL, by itself. */
+void json_write_open(struct json_writer *writer, const char *key);
+void json_write_close(struct json_writer *writer);
+
+/* Members, as json_add_string() and json_add_unsigned() add them. */
+void json_write_string(struct json_writer *writer, const char *key, const char *bytes);
+void json_write_unsigned(struct json_writer *writer, const char *key, uint64_t value);
+
+/* The text, with @end after it. The caller frees it. NULL: out of memory. Ends the
+ * writer's life in either case. */
+char *json_write_end(struct json_writer *writer, const char *end);

@@ -92,6 +92,12 @@ static char *escape_byte(char *out, unsigned char byte)
 	return out + sprintf(out, "\\x%02X", byte);
 }
 
+/* ASCII that stands for itself: most of what there is. */
+static bool is_harmless(char c)
+{
+	return c >= 0x20 && c < 0x7F && c != '\\';
+}
+
 char *text_escape(const char *bytes, size_t length)
 {
 	char *text = malloc(length * STRLEN("\\xHH") + 1), *out = text;
@@ -100,9 +106,15 @@ char *text_escape(const char *bytes, size_t length)
 		return NULL;
 	for (size_t at = 0; at < length;) {
 		uint32_t value = 0;
-		int n = decode((const unsigned char *)bytes + at, length - at, &value);
-		size_t end = at + (size_t)abs(n);
+		size_t end;
+		int n;
 
+		if (is_harmless(bytes[at])) {
+			*out++ = bytes[at++];
+			continue;
+		}
+		n = decode((const unsigned char *)bytes + at, length - at, &value);
+		end = at + (size_t)abs(n);
 		if (n > 0 && value != '\\' && !is_hazardous(value))
 			out = mempcpy(out, bytes + at, (size_t)n);
 		else

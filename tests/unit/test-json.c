@@ -208,13 +208,38 @@ static void test_format(void **state)
 				  "\"n\":18446744073709551615,\"array\":[]}\n");
 }
 
+/* As json-c's objects come out, without one. */
+static void test_write(void **state)
+{
+	struct json_writer writer = {};
+	_cleanup_free_ char *text = NULL;
+
+	(void)state;
+	json_write_open(&writer, NULL);
+	json_write_open(&writer, "empty");
+	json_write_close(&writer);
+	json_write_string(&writer, "z", "a/b \"q\" \\ \n\x01");
+	json_write_string(&writer, "absent", NULL);
+	json_write_open(&writer, "in");
+	json_write_string(&writer, "bytes", "\xC3\xA4\xFF\xE2\x82");
+	json_write_unsigned(&writer, "zero", 0);
+	json_write_close(&writer);
+	json_write_unsigned(&writer, "n", UINT64_MAX);
+	json_write_close(&writer);
+	text = json_write_end(&writer, "\n");
+	assert_string_equal(text,
+			    "{\"empty\":{},\"z\":\"a/b \\\"q\\\" \\\\ \\n\\u0001\","
+			    "\"in\":{\"bytes\":\"\xC3\xA4\xEF\xBF\xBD\xEF\xBF\xBD\","
+			    "\"zero\":0},\"n\":18446744073709551615}\n");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),  cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_nul),    cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_size),   cmocka_unit_test(test_get),
-		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_format), cmocka_unit_test(test_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
