@@ -42,12 +42,13 @@ struct content_url_policy {
 };
 
 /* 0; -EBADMSG and a reason in people's words (the caller frees it): not http(s), user
- * information or a zone in it, an http host that is not loopback without allow_insecure, a host
- * that is not allowed, a private address where only public ones are, a signed header that
- * we don't know a value for, a JWT whose method is neither PUT nor POST where the
- * configuration names none, an `Authorization`, `Content-Length` or `Transfer-Encoding`
- * header from the configuration, more than ASSET_URL_MAX bytes; -ENOMEM. A fragment is
- * cut off. Globs are matched against the host without port and brackets, in any case. */
+ * information or a zone in it, an http host that is not loopback without allow_insecure,
+ * a host that is not allowed, a private address where only public ones are, a signed
+ * header that we don't know a value for, a JWT whose method is neither PUT nor POST where
+ * the configuration names none, an `Authorization`, `Content-Length` or
+ * `Transfer-Encoding` header from the configuration, more than ASSET_URL_MAX bytes;
+ * -ENOMEM. A fragment is cut off. Globs are matched against the host without port and
+ * brackets, in any case. */
 int content_url_parse(const char *url, const struct content_url_policy *policy,
 		      struct content_url *ret, char **ret_reason);
 void content_url_done(struct content_url *url);
