@@ -14,8 +14,9 @@
 static enum log_target target = LOG_TO_STDERR;
 static int max_level = LOG_INFO;
 static char *foot;
-static uint64_t lost;	 /* lines, since the journal took one last */
-static bool with_prefix; /* "<6>": systemd reads the level from standard error */
+static uint64_t lost;	      /* lines, since the journal took one last */
+static bool with_prefix;      /* "<6>": systemd reads the level from standard error */
+static bool may_stick = true; /* standard error, when nobody reads it */
 
 /* The catalog speaks of these; a kind keeps its number for ever. */
 static const char *const message_ids[LOG_KINDS] = {
@@ -159,14 +160,21 @@ static void to_stderr(int level, const char *message)
 	write_parts(foot ? CLEAR_LINE : prefix, message, "\n", foot ? foot : "");
 }
 
-/* Where it is the journal's too, or a pipe, it may be that nobody reads it. Whoever stops
- * a terminal wants to read on. */
+/* Where it is the journal's too, or a pipe, it may be that nobody reads it. A file takes
+ * all, and whoever stops a terminal wants to read on. */
+static bool is_read_by_others(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 static bool stderr_takes_more(int patience_msec)
 {
 	struct pollfd polled = { .fd = STDERR_FILENO, .events = POLLOUT };
 
-	return isatty(STDERR_FILENO) || (poll(&polled, 1, patience_msec) == 1 &&
-					 polled.revents & (POLLOUT | POLLNVAL));
+	return !may_stick || (poll(&polled, 1, patience_msec) == 1 &&
+			      polled.revents & (POLLOUT | POLLNVAL));
 }
 
 static void format_lost(char line[static LOST_LINE_MAX], const char *who)
@@ -236,6 +244,7 @@ void log_init(enum log_target to, int level)
 	target = to;
 	max_level = level;
 	with_prefix = log_stderr_is_journal();
+	may_stick = is_read_by_others(STDERR_FILENO);
 }
 
 bool log_stderr_is_journal(void)

@@ -409,9 +409,9 @@ static void test_lost_lines_are_counted(void **state)
 	assert_int_equal(pipe2(pipes, O_NONBLOCK), 0);
 	while (write(pipes[1], "full", 4) == 4)
 		;
+	assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
 	log_init(LOG_TO_JOURNAL, LOG_INFO);
 	journal.answer = -EAGAIN;
-	assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
 	log_event(LOG_INFO, LOG_STARTED, NULL, "One.");
 	log_event(LOG_INFO, LOG_STARTED, NULL, "Two.");
 	journal.answer = 0;
@@ -444,6 +444,7 @@ static void test_standard_error_that_nobody_reads_holds_nothing_up(void **state)
 	/* Whoever gave it to us does not know of that. */
 	assert_int_equal(fcntl(pipes[1], F_SETFL, 0), 0);
 	assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
+	log_init(LOG_TO_STDERR, LOG_INFO);
 	for (int i = 0; i < 1000; i++)
 		log_info(LOG_STARTED, "Line %d.", i);
 	assert_true(read(pipes[0], text, sizeof(text)) > 4096);
