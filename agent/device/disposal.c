@@ -111,7 +111,8 @@ static int write_receipt(const struct disposal *d, int dirfd, const char *base,
 		: write_sidecar(dirfd, base, SIDECAR_DONE, text, sidecar->modified);
 	if (r == 0)
 		r = mind_another(dirfd, base, SIDECAR_DONE, sidecar->size);
-	if (r == 0)
+	/* Only we make one, and not of a file that is on its way. */
+	if (r == 0 && (d->again || !d->alone || dirfd != d->dirfd))
 		r = remove_sidecar(dirfd, base, SIDECAR_ERROR);
 	return r < 0 ? r : had;
 }

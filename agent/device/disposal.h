@@ -18,6 +18,7 @@ struct disposal {
 	enum after_upload after;
 	const char *done_directory; /* AFTER_MOVE */
 	bool again;		    /* it may have been done before a crash */
+	bool alone;		    /* no error sidecar was beside it when it was taken */
 };
 
 /* Writes the receipt @sidecar, removes a stale error sidecar, and keeps, deletes or moves

@@ -22,7 +22,8 @@ static bool is_stamped_for(const struct stat *side, const struct stat *st)
 	       fs_before(st->st_ctim, side->st_ctim);
 }
 
-bool intake_is_current(int dirfd, const char *name, const struct stat *st)
+/* Sets @beside where something has the name of a sidecar, and never clears it. */
+static bool is_current(int dirfd, const char *name, const struct stat *st, bool *beside)
 {
 	static const enum sidecar_kind kinds[] = { SIDECAR_DONE, SIDECAR_ERROR };
 
@@ -30,9 +31,14 @@ bool intake_is_current(int dirfd, const char *name, const struct stat *st)
 		char sidecar[NAME_MAX + 1];
 		struct stat side;
 
-		if (sidecar_name(sidecar, name, kinds[i]) < 0 ||
-		    fstatat(dirfd, sidecar, &side, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(side.st_mode))
+		if (sidecar_name(sidecar, name, kinds[i]) < 0)
+			continue;
+		if (fstatat(dirfd, sidecar, &side, AT_SYMLINK_NOFOLLOW) < 0) {
+			*beside |= errno != ENOENT;
+			continue;
+		}
+		*beside = true;
+		if (!S_ISREG(side.st_mode))
 			continue;
 		if (is_stamped_for(&side, st))
 			return true;
@@ -40,6 +46,13 @@ bool intake_is_current(int dirfd, const char *name, const struct stat *st)
 			return true;
 	}
 	return false;
+}
+
+bool intake_is_current(int dirfd, const char *name, const struct stat *st)
+{
+	bool beside = false;
+
+	return is_current(dirfd, name, st, &beside);
 }
 
 usec_t intake_age(const struct stat *st)
@@ -112,7 +125,7 @@ static enum intake open_failed(int dirfd, const char *name, int error,
 		return INTAKE_GONE;
 	if (!S_ISREG(ret->st.st_mode))
 		return INTAKE_NOT_A_FILE;
-	if (intake_is_current(dirfd, name, &ret->st))
+	if (is_current(dirfd, name, &ret->st, &ret->beside))
 		return INTAKE_CURRENT;
 	if (error == -EAGAIN) /* a write lease: a file server's client has it open */
 		return INTAKE_BUSY;
@@ -138,7 +151,7 @@ enum intake intake_take(int dirfd, const char *name, const struct intake_rules *
 		return open_failed(dirfd, name, -errno, ret);
 	if (!S_ISREG(ret->st.st_mode))
 		return INTAKE_NOT_A_FILE;
-	if (intake_is_current(dirfd, name, &ret->st))
+	if (is_current(dirfd, name, &ret->st, &ret->beside))
 		return INTAKE_CURRENT;
 	answer = is_whole(fd, rules, glimpse, &ret->st, now);
 	if (answer == INTAKE_TAKEN) {

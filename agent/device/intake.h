@@ -38,6 +38,7 @@ struct intake_file {
 	int fd;		/* INTAKE_TAKEN: open for reading, the caller's */
 	struct stat st; /* all but INTAKE_GONE */
 	int error;	/* INTAKE_UNREADABLE: negative errno */
+	bool beside;	/* something has the name of a sidecar of it, of whatever kind */
 };
 
 /* Whether a sidecar of @name (either kind) speaks of the file that @st describes: one

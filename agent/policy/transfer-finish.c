@@ -232,6 +232,7 @@ void transfer_dispose(struct transfer *t)
 		.after = spool ? spool->after_upload : AFTER_KEEP,
 		.done_directory = spool ? spool->done_directory : NULL,
 		.again = t->restored,
+		.alone = t->alone,
 	};
 	int r = disposal.dirfd < 0 ? disposal.dirfd
 				   : disposal_finish(&disposal, &sidecar);

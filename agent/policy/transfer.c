@@ -32,13 +32,14 @@ static void no_directory(struct transfer *t, int error, const char *what)
 }
 
 /* What could not get its sidecar in the end is not begun with. False: @t has ended. */
-static bool has_place(struct transfer *t, int fd, enum sidecar_kind kind)
+static bool has_place(struct transfer *t, int fd, enum sidecar_kind kind,
+		      const struct intake_file *file)
 {
 	int r = spool_directory_may_write(t->directory, fd);
 	char sidecar[NAME_MAX + 1];
 	struct stat st;
 
-	if (r == 0 && sidecar_name(sidecar, t->name, kind) == 0 &&
+	if (r == 0 && file->beside && sidecar_name(sidecar, t->name, kind) == 0 &&
 	    fstatat(fd, sidecar, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
 		spool_warn_no_place(t->directory, t->name, &st);
 		r = -EISDIR;
@@ -175,12 +176,13 @@ static void take(struct transfer *t)
 	case INTAKE_BUSY:
 	case INTAKE_FRESH: transfer_later(t, MAX(rules.quiet, USEC_PER_MSEC)); return;
 	case INTAKE_UNREADABLE:
-		if (has_place(t, fd, SIDECAR_ERROR))
+		if (has_place(t, fd, SIDECAR_ERROR, &file))
 			unreadable(t, &file);
 		return;
 	}
 	t->fd = file.fd;
-	if (!has_place(t, fd, SIDECAR_DONE))
+	t->alone = !file.beside;
+	if (!has_place(t, fd, SIDECAR_DONE, &file))
 		return;
 	identity = fs_identity_of(&file.st);
 	if (had_grant && !fs_identity_equal(&identity, &t->identity)) {

@@ -158,6 +158,24 @@ static void test_keep(void **state)
 		assert_int_equal(stat_of(s->spool, "a.jpg.asset.json").st_gid, GROUP);
 }
 
+/* What the taker saw is believed, but not over a restart, and not of another place. */
+static void test_alone(void **state)
+{
+	_cleanup_scene_ struct scene *kept = scene_make(AFTER_KEEP, "a.jpg");
+	_cleanup_scene_ struct scene *moved = scene_make(AFTER_MOVE, "a.jpg");
+
+	(void)state;
+	put_stale(kept->spool, "a.jpg", SIDECAR_ERROR);
+	kept->disposal.alone = moved->disposal.alone = true;
+	assert_int_equal(finish(kept), 0);
+	assert_true(has_sidecar(kept->spool, "a.jpg", SIDECAR_ERROR));
+	assert_int_equal(finish_again(kept), 1);
+	assert_false(has_sidecar(kept->spool, "a.jpg", SIDECAR_ERROR));
+	put_stale(moved->spool, "a.jpg", SIDECAR_ERROR);
+	assert_int_equal(finish(moved), 0);
+	assert_int_equal(entries(moved->spool), 0);
+}
+
 /* Without `again` it is written anew, and with it where it is another's. */
 static void test_keep_again(void **state)
 {
@@ -725,6 +743,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keep),
+		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_keep_again),
 		cmocka_unit_test(test_replaced_stays_due),
 		cmocka_unit_test(test_give_up),

@@ -119,6 +119,32 @@ static enum intake take(int dirfd, const char *name)
 
 /* ---- what it hands over ---- */
 
+static bool has_beside(int dirfd, const char *name)
+{
+	struct intake_glimpse glimpse = {};
+	struct intake_file file = { .fd = -1 };
+
+	assert_int_equal(intake_take(dirfd, name, &RULES, &glimpse, S, &file),
+			 INTAKE_TAKEN);
+	close_fd(file.fd);
+	return file.beside;
+}
+
+/* Of either kind, of another content, or no sidecar at all. */
+static void test_beside(void **state)
+{
+	_cleanup_scratch_ struct scratch s = scratch_make();
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		put_file(s.fd, (const char *[]){ "a", "b", "c" }[i], "bird");
+	put_file(s.fd, "a.asset.json", "not this one's");
+	assert_int_equal(mkdirat(s.fd, "b.asset-error.json", 0700), 0);
+	assert_true(has_beside(s.fd, "a"));
+	assert_true(has_beside(s.fd, "b"));
+	assert_false(has_beside(s.fd, "c"));
+}
+
 static void test_taken(void **state)
 {
 	_cleanup_scratch_ struct scratch s = scratch_make();
@@ -706,6 +732,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_taken),
+		TEST(test_beside),
 		TEST(test_gone),
 		TEST(test_changes),
 		TEST(test_error_sidecar_deleted),
