@@ -29,9 +29,13 @@ enum column {
 	COLUMN_COUNT
 };
 
-#define COLUMNS \
-	"serial, state, directory, name, device, inode, size, modified, modified_nsec," \
+#define COLUMNS "serial, " CONTENT
+#define CONTENT \
+	"state, directory, name, device, inode, size, modified, modified_nsec," \
 	" asset_id, content_url, content_type, expires, uploaded, attempts, next_try"
+
+#define VALUES	       "?1, " CONTENT_VALUES
+#define CONTENT_VALUES "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16"
 
 /* A name is a BLOB: it may be no text in any encoding. */
 static const char SCHEMA[] =
@@ -70,6 +74,8 @@ enum statement {
 	ROLLBACK,
 	GET_STATE,
 	PUT,
+	PUT_FIRST,
+	PUT_NEXT,
 	DELETE,
 	GET_RESERVED,
 	RESERVE,
@@ -84,8 +90,10 @@ static const char *const SQL[] = {
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
 	[GET_STATE] = "SELECT state FROM file WHERE serial = ?1",
-	[PUT] = "INSERT OR REPLACE INTO file (" COLUMNS ") VALUES"
-		" (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+	[PUT] = "INSERT OR REPLACE INTO file (" COLUMNS ") VALUES (" VALUES ")",
+	[PUT_FIRST] = "INSERT OR IGNORE INTO file (" COLUMNS ") VALUES (" VALUES ")",
+	[PUT_NEXT] = "UPDATE file SET (" CONTENT ") = (" CONTENT_VALUES ")"
+		     " WHERE serial = ?1 AND state = 1",
 	[DELETE] = "DELETE FROM file WHERE serial = ?1",
 	[GET_RESERVED] = "SELECT max((SELECT coalesce(max(serial), 0) FROM reserved),"
 			 " (SELECT coalesce(max(serial), 0) FROM file))",
@@ -374,7 +382,8 @@ static int with_serial(struct ledger_db *db, enum statement which, uint64_t seri
 	return step(s);
 }
 
-int ledger_db_state(struct ledger_db *db, uint64_t serial)
+/* That the row has, 0 if there is none, or a negative errno. */
+static int state_of(struct ledger_db *db, uint64_t serial)
 {
 	sqlite3_stmt *s = db->statements[GET_STATE];
 	int64_t state;
@@ -388,10 +397,15 @@ int ledger_db_state(struct ledger_db *db, uint64_t serial)
 
 int ledger_db_delete(struct ledger_db *db, uint64_t serial)
 {
-	int state = ledger_db_state(db, serial);
+	int state = state_of(db, serial);
 	int r = state > 0 ? with_serial(db, DELETE, serial) : 0;
 
 	return r < 0 ? r : state;
+}
+
+int ledger_db_forget(struct ledger_db *db, uint64_t serial)
+{
+	return with_serial(db, DELETE, serial);
 }
 
 static int bind_texts(sqlite3_stmt *s, const struct ledger_row *row)
@@ -439,18 +453,45 @@ static int bind_row(sqlite3_stmt *s, const struct ledger_row *row)
 	return bind_texts(s, row);
 }
 
-int ledger_db_put(struct ledger_db *db, const struct ledger_row *row)
+/* 1: a row was written, 0: none, or a negative errno. */
+static int write_row(struct ledger_db *db, enum statement which,
+		     const struct ledger_row *row)
 {
-	sqlite3_stmt *s = db->statements[PUT];
-	int state = ledger_db_state(db, row->serial);
-	int rc, r;
+	sqlite3_stmt *s = db->statements[which];
+	int rc = bind_row(s, row);
+	int r = rc == SQLITE_OK ? step(s) : error_of(db->sqlite, rc);
 
-	if (state < 0)
-		return state;
-	rc = bind_row(s, row);
-	r = rc == SQLITE_OK ? step(s) : error_of(db->sqlite, rc);
 	/* The row is the caller's and soon gone. */
 	(void)sqlite3_clear_bindings(s);
+	return r < 0 ? r : sqlite3_changes(db->sqlite) > 0;
+}
+
+/* As nearly all rows go: to say which state they had, they need not be read. 1: so it
+ * was, 0: it must be done otherwise, or a negative errno. */
+static int put_as_usual(struct ledger_db *db, const struct ledger_row *row,
+			int *ret_state)
+{
+	switch (row->state) {
+	case LEDGER_GRANTED: *ret_state = 0; return write_row(db, PUT_FIRST, row);
+	case LEDGER_UPLOADED:
+		*ret_state = LEDGER_GRANTED;
+		return write_row(db, PUT_NEXT, row);
+	case LEDGER_WAITING: break;
+	}
+	return 0;
+}
+
+int ledger_db_put(struct ledger_db *db, const struct ledger_row *row)
+{
+	int state, r;
+
+	r = put_as_usual(db, row, &state);
+	if (r != 0)
+		return r < 0 ? r : state;
+	state = state_of(db, row->serial);
+	if (state < 0)
+		return state;
+	r = write_row(db, PUT, row);
 	return r < 0 ? r : state;
 }
 

@@ -36,9 +36,11 @@ int ledger_db_end(struct ledger_db *db, int result);
 
 /* Each returns the state that the row had before, 0 if there was none, or a negative
  * errno. */
-int ledger_db_state(struct ledger_db *db, uint64_t serial);
 int ledger_db_put(struct ledger_db *db, const struct ledger_row *row);
 int ledger_db_delete(struct ledger_db *db, uint64_t serial);
+
+/* The same, for those who know the state: 0 or a negative errno. */
+int ledger_db_forget(struct ledger_db *db, uint64_t serial);
 
 /* The serials up to this one are spoken for, whether or not a row has them. */
 int ledger_db_reserved(struct ledger_db *db, uint64_t *ret);

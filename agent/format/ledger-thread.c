@@ -165,7 +165,7 @@ static int execute(struct ledger_thread *t, const struct ledger_op *op,
 		change[op->row->state]++;
 		break;
 	case LEDGER_OP_DROP: state = ledger_db_delete(t->db, op->serial); break;
-	case LEDGER_OP_FINISH: state = ledger_db_state(t->db, op->serial); break;
+	case LEDGER_OP_FINISH: state = LEDGER_UPLOADED; break;
 	}
 	if (state < 0)
 		return state;
@@ -263,6 +263,20 @@ static void sync_spent(struct ledger_thread *t)
 	t->spent_count = kept;
 }
 
+static int forget(struct ledger_thread *t, const struct spent *spent,
+		  int64_t change[static 4])
+{
+	int state;
+
+	if (spent->counted)
+		return ledger_db_forget(t->db, spent->serial);
+	state = ledger_db_delete(t->db, spent->serial);
+	if (state < 0)
+		return state;
+	change[state]--;
+	return 0;
+}
+
 static void forget_spent(struct ledger_thread *t)
 {
 	struct ledger_ops none = STAILQ_HEAD_INITIALIZER(none);
@@ -273,11 +287,8 @@ static void forget_spent(struct ledger_thread *t)
 	if (t->spent_count == 0)
 		return;
 	r = ledger_db_begin(t->db);
-	for (size_t i = 0; r >= 0 && i < t->spent_count; i++) {
-		r = ledger_db_delete(t->db, t->spent[i].serial);
-		if (r >= 0 && !t->spent[i].counted)
-			change[r]--;
-	}
+	for (size_t i = 0; r >= 0 && i < t->spent_count; i++)
+		r = forget(t, &t->spent[i], change);
 	r = ledger_db_end(t->db, r);
 	if (r >= 0)
 		t->spent_count = 0;

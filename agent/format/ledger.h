@@ -94,11 +94,12 @@ int ledger_put(struct ledger *ledger, const struct ledger_row *row, ledger_done_
  * 0 or -ENOMEM. */
 int ledger_drop(struct ledger *ledger, uint64_t serial);
 
-/* Drops a row once the filesystem of @fd (any descriptor on it but O_PATH, which stays
- * the caller's) has been synced: then its sidecar can't be lost any more. Done many at a
- * time, when LEDGER_SYNC_ROWS wait, LEDGER_SYNC_DELAY after the last commit, or at the
- * close. The serial is not to be used again. 0 or a negative errno, and then the row
- * stays for the next start, as it does where the filesystem could not be synced. */
+/* Drops an `uploaded` row once the filesystem of @fd (any descriptor on it but O_PATH,
+ * which stays the caller's) has been synced: then its sidecar can't be lost any more.
+ * Done many at a time, when LEDGER_SYNC_ROWS wait, LEDGER_SYNC_DELAY after the last
+ * commit, or at the close. The serial is not to be used again. 0 or a negative errno, and
+ * then the row stays for the next start, as it does where the filesystem could not be
+ * synced. */
 int ledger_finish(struct ledger *ledger, uint64_t serial, int fd);
 
 /* Reads all rows of @state in the order of their serials; to be called before the first

@@ -525,6 +525,38 @@ static void test_put_over(void **state)
 	assert_string_equal(names_of(w, LEDGER_WAITING), "a ");
 }
 
+/* A row of @to over one of @from, or over none where that is 0. */
+static void check_put_over(struct world *w, enum ledger_state from, enum ledger_state to)
+{
+	struct ledger_row before = row_of(ledger_serial(w->ledger), from, "before");
+	struct ledger_row after = ROWS[0];
+	const struct ledger_row *expected = &after;
+	uint64_t counts[4] = {};
+
+	before.asset_id = "before";
+	if (from != 0)
+		assert_int_equal(put(w, &before), 0);
+	after.serial = before.serial;
+	after.state = to;
+	assert_int_equal(put(w, &after), 0);
+	counts[to] = 1;
+	assert_counts(w, counts[1], counts[2], counts[3]);
+	assert_int_equal(ledger_each(w->ledger, to, compare_row, &expected), 0);
+	assert_ptr_equal(expected, &after + 1);
+	assert_int_equal(ledger_drop(w->ledger, after.serial), 0);
+}
+
+/* Not only those that come in the course of a file. */
+static void test_put_each_over_each(void **state)
+{
+	struct world *w = *state;
+
+	open_ledger(w);
+	for (int from = 0; from <= LEDGER_WAITING; from++)
+		for (int to = LEDGER_GRANTED; to <= LEDGER_WAITING; to++)
+			check_put_over(w, (enum ledger_state)from, (enum ledger_state)to);
+}
+
 static void test_drop(void **state)
 {
 	struct world *w = *state;
@@ -1668,6 +1700,7 @@ int main(int argc, char *argv[])
 		ledger_test(test_every_field_comes_back),
 		ledger_test(test_what_a_row_points_to_is_copied),
 		ledger_test(test_put_over),
+		ledger_test(test_put_each_over_each),
 		ledger_test(test_drop),
 		ledger_test(test_each_ends_where_told),
 		ledger_test(test_find_waiting),
