@@ -14,9 +14,9 @@
 static enum log_target target = LOG_TO_STDERR;
 static int max_level = LOG_INFO;
 static char *foot;
-static uint64_t lost;	      /* lines, since the journal took one last */
-static bool with_prefix;      /* "<6>": systemd reads the level from standard error */
-static bool may_stick = true; /* standard error, when nobody reads it */
+static uint64_t lost;	   /* lines, since the journal took one last */
+static bool with_prefix;   /* "<6>": systemd reads the level from standard error */
+static int may_stick = -1; /* standard error, where nobody reads it; -1: not known */
 
 /* The catalog speaks of these; a kind keeps its number for ever. */
 static const char *const message_ids[LOG_KINDS] = {
@@ -173,6 +173,8 @@ static bool stderr_takes_more(int patience_msec)
 {
 	struct pollfd polled = { .fd = STDERR_FILENO, .events = POLLOUT };
 
+	if (may_stick < 0)
+		may_stick = is_read_by_others(STDERR_FILENO);
 	return !may_stick || (poll(&polled, 1, patience_msec) == 1 &&
 			      polled.revents & (POLLOUT | POLLNVAL));
 }
@@ -244,7 +246,7 @@ void log_init(enum log_target to, int level)
 	target = to;
 	max_level = level;
 	with_prefix = log_stderr_is_journal();
-	may_stick = is_read_by_others(STDERR_FILENO);
+	may_stick = -1;
 }
 
 bool log_stderr_is_journal(void)

@@ -78,8 +78,9 @@ struct log_fields {
 
 enum log_target { LOG_TO_STDERR, LOG_TO_JOURNAL };
 
-/* Until this is called, lines of LOG_INFO and above go to standard error. Looks at what
- * that is, so it is to be called again where that becomes another. */
+/* Until this is called, lines of LOG_INFO and above go to standard error. What that
+ * is, is looked at with the first line after this, which is to be called again where it
+ * becomes another. */
 void log_init(enum log_target to, int level);
 
 /* Whether standard error is the journal's own stream, that is, whether systemd started us
