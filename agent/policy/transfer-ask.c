@@ -182,8 +182,10 @@ static void on_asked(void *userdata, const struct http_answer *answer)
 static int send_question(struct transfer *t, const struct config_spool *spool,
 			 const char *bearer)
 {
+	static char content_type[] = "Content-Type: application/json";
+	static char accept[] = "Accept: application/json";
+	static char messages[] = "X-egain-error-message: yes";
 	const struct config *config = t->services->config;
-	_cleanup_(strv_done) struct strv headers = {};
 	_cleanup_free_ char *body = NULL, *url = NULL, *language = NULL;
 	const struct asset_request request = {
 		.channel_type = spool->channel_type,
@@ -191,15 +193,14 @@ static int send_question(struct transfer *t, const struct config_spool *spool,
 		.name = t->name,
 		.size = t->identity.size,
 	};
+	char *lines[] = { content_type, accept, messages, NULL };
+	const struct strv headers = { .items = lines, .count = ARRAY_SIZE(lines) };
 
 	body = asset_request_format(&request);
 	if (!body || asprintf(&url, "%s/assets", config->api.base_url) < 0 ||
-	    asprintf(&language, "Accept-Language: %s", config->api.accept_language) < 0 ||
-	    strv_push(&headers, "Content-Type: application/json") < 0 ||
-	    strv_push(&headers, "Accept: application/json") < 0 ||
-	    strv_push(&headers, "X-egain-error-message: yes") < 0 ||
-	    strv_push(&headers, language) < 0)
+	    asprintf(&language, "Accept-Language: %s", config->api.accept_language) < 0)
 		return -ENOMEM;
+	lines[3] = language;
 	return http_start(t->services->http,
 			  &(struct http_call){
 				  .method = "POST",
