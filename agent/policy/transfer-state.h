@@ -88,7 +88,7 @@ struct transfer {
 	/* The content that is sent. */
 	int fd;
 	struct fs_identity identity;
-	bool alone; /* there was no sidecar beside it when it was taken */
+	bool alone;	    /* there was no sidecar beside it when it was taken */
 	char *content_type; /* NULL: not known yet */
 
 	/* The grant: there while `id` is. */
