@@ -181,7 +181,7 @@ static void put_service(struct page *page, const struct snapshot_service *servic
 			size_t names, size_t targets)
 {
 	enum colour colour = service->health == SNAPSHOT_OK ? GREEN : RED;
-	_cleanup_free_ char *state = describe_service(page, service), *why = NULL;
+	_cleanup_free_ char *state = describe_service(page, service);
 
 	if (!state) {
 		page->failed = true;

@@ -789,7 +789,6 @@ static void the_clock_is_looked_at(void **state)
 static void a_service_that_is_well_is_told_so(void **state)
 {
 	struct world *w = *state;
-	_cleanup_free_ char *output = NULL;
 
 	world_start(w, &only_the_world);
 	find_online(w, 0, "ok ", "The token server (");

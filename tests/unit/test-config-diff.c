@@ -180,7 +180,7 @@ static void test_each_key(void **state)
 
 	(void)state;
 	for (enum config_key key = 0; key < CONFIG_KEYS; key++) {
-		char *field = config_key_field(other, &other->spools[0], key);
+		void *field = config_key_field(other, &other->spools[0], key);
 		char saved[sizeof(struct strv)], *item = directory;
 		bool is_list = config_keys[key].kind >= CONFIG_GLOBS;
 		struct config_diff diff;
@@ -192,7 +192,7 @@ static void test_each_key(void **state)
 		else if (config_keys[key].kind >= CONFIG_SENDER_TYPE)
 			*(char **)field = item;
 		else
-			*field = (char)!*field;
+			*(char *)field = (char)!*(char *)field;
 		assert_int_equal(config_diff(one, other, &diff), 0);
 		if (key != KEY_DIRECTORY && key != KEY_PATH &&
 		    !strstr(diff.words, config_keys[key].name))
