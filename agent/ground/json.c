@@ -147,7 +147,7 @@ static void put(struct json_writer *writer, const char *text, size_t length)
 {
 	size_t room = MAX(2 * writer->room, writer->length + length + ROOM_MIN);
 
-	if (writer->failed)
+	if (writer->failed || length == 0)
 		return;
 	if (writer->length + length > writer->room) {
 		char *larger = realloc(writer->text, room);

@@ -88,7 +88,6 @@ struct transfer {
 	/* The content that is sent. */
 	int fd;
 	struct fs_identity identity;
-	bool alone;	    /* there was no sidecar beside it when it was taken */
 	char *content_type; /* NULL: not known yet */
 
 	/* The grant: there while `id` is. */
@@ -108,6 +107,7 @@ struct transfer {
 	struct http_request *request;
 	struct token_waiter waiter;
 	bool waits_for_token;
+	bool alone; /* no sidecar was beside the file when it was taken */
 	uint64_t token_serial;
 	char *bearer; /* that it asked with last: an answer may repeat it */
 	bool reauthed, resigned;
