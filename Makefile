@@ -301,7 +301,7 @@ tidy: ## clang-format, clang-tidy, cppcheck, gcc -fanalyzer: all must be silent
 	clang-format --dry-run --Werror $(C_FILES)
 	clang-tidy --quiet $(filter %.c,$(C_FILES)) -- $(CPPFLAGS) $(TEST_CPPFLAGS) -std=gnu17
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
-		--inline-suppr --suppressions-list=tests/cppcheck.supp $(DEFINES) $(LAYER_DIRECTORIES:%=-I%) \
+		--inline-suppr --suppressions-list=tests/cppcheck.supp $(DEFINES) '-DElfW(type)=type' $(LAYER_DIRECTORIES:%=-I%) \
 		--include=/usr/include/$(shell $(CC) -dumpmachine)/sys/queue.h agent
 	@$(SUBMAKE) BUILD=$(BUILD)/analyze CC=gcc \
 		CFLAGS="-O1 -g -fanalyzer -Werror $(ANALYZER_BLIND)"
