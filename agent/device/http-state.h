@@ -37,7 +37,8 @@ struct http_request {
 	struct http *http;
 	struct pool *pool;
 	CURL *easy;
-	struct curl_slist *headers;
+	struct curl_slist *headers; /* one block */
+	size_t headers_size;
 	http_done_fn done;
 	void *userdata;
 	char *body; /* a copy of a text to send */

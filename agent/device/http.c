@@ -8,6 +8,9 @@
 #include "macro.h"
 
 #define EXPECT_ABOVE	   ((uint64_t)1024 * 1024)
+#define BEARER		   "Authorization: Bearer "
+#define NO_EXPECT	   "Expect:"
+#define OWN_HEADERS	   2 /* those two */
 #define MILLISECONDS(usec) ((long)MIN((usec) / USEC_PER_MSEC + 1, (usec_t)LONG_MAX / 2))
 
 /* ---- handles ---- */
@@ -19,8 +22,8 @@ static CURL *take_handle(struct http *http)
 	return http->spare[--http->spares];
 }
 
-/* Where a request broke off, its Authorization header may still be in the handle (7.88.1,
- * also after a reset), and would go to whom the next one speaks with. */
+/* Where a request broke off, header lines that curl made for it may still be in the handle
+ * (7.88.1, also after a reset), and would go to whom the next one speaks with. */
 static void put_handle(struct http *http, CURL *easy, bool clean)
 {
 	if (!clean || http->spares == HTTP_SPARES_MAX) {
@@ -51,7 +54,9 @@ static void request_free(struct http_request *request)
 			   request->clean && request->pool == http->pool);
 	leave_pool(request);
 	http_body_free_file(request);
-	curl_slist_free_all(request->headers);
+	if (request->headers)
+		explicit_bzero(request->headers, request->headers_size);
+	free(request->headers);
 	if (request->body)
 		explicit_bzero(request->body, request->size);
 	free(request->body);
@@ -160,36 +165,45 @@ static void finish(struct http_request *request, CURLcode code)
 
 /* ---- setting up ---- */
 
-static int add_header(struct http_request *request, const char *line)
+static void add_header(struct curl_slist *node, char **end, const char *before,
+		       const char *text)
 {
-	struct curl_slist *list = curl_slist_append(request->headers, line);
-
-	if (!list)
-		return -ENOMEM;
-	request->headers = list;
-	return 0;
+	node->data = *end;
+	node->next = node + 1;
+	*end = stpcpy(stpcpy(*end, before), text) + 1;
 }
 
+/* The list, and what it says behind it, in one block: curl copies neither, so the token
+ * is in no handle, and can be wiped. */
 static int set_headers(struct http_request *request, const struct http_call *call)
 {
-	int r = 0;
+	size_t given = call->headers ? call->headers->count : 0, size;
+	struct curl_slist *node;
+	char *end;
 
-	for (size_t i = 0; call->headers && i < call->headers->count && r == 0; i++)
-		r = add_header(request, call->headers->items[i]);
+	size = (given + OWN_HEADERS) * sizeof(*node) + sizeof(NO_EXPECT);
+	for (size_t i = 0; i < given; i++)
+		size += strlen(call->headers->items[i]) + 1;
+	if (call->bearer)
+		size += STRLEN(BEARER) + strlen(call->bearer) + 1;
+	request->headers = node = malloc(size);
+	if (!node)
+		return -ENOMEM;
+	request->headers_size = size;
+	end = (char *)(node + given + OWN_HEADERS);
+	if (call->bearer)
+		add_header(node++, &end, BEARER, call->bearer);
+	for (size_t i = 0; i < given; i++)
+		add_header(node++, &end, "", call->headers->items[i]);
 	/* To ask first whether the body is welcome costs a small one more than it saves,
 	 * and a second where the server does not know the question. */
-	if (r == 0 && !call->body && call->file_size <= EXPECT_ABOVE)
-		r = add_header(request, "Expect:");
-	if (r < 0)
-		return r;
-	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
-	if (!call->bearer)
+	if (!call->body && call->file_size <= EXPECT_ABOVE)
+		add_header(node++, &end, "", NO_EXPECT);
+	if (node == request->headers)
 		return 0;
-	curl_easy_setopt(request->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
-	return curl_easy_setopt(request->easy, CURLOPT_XOAUTH2_BEARER, call->bearer) ==
-			       CURLE_OK
-		       ? 0
-		       : -ENOMEM;
+	node[-1].next = NULL;
+	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
+	return 0;
 }
 
 static int set_body(struct http_request *request, const struct http_call *call)
