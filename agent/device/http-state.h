@@ -37,6 +37,7 @@ struct http_request {
 	struct http *http;
 	struct pool *pool;
 	CURL *easy;
+	CURLU *url;		    /* NULL: curl takes it apart by itself */
 	struct curl_slist *headers; /* one block */
 	size_t headers_size;
 	http_done_fn done;
@@ -79,6 +80,8 @@ struct http {
 	sd_event_source *sweep_source; /* frees pools, never from their callbacks */
 	CURL *spare[HTTP_SPARES_MAX];
 	size_t spares;
+	char *last_text; /* the URL of a call that came without its parts */
+	CURLU *last_parts;
 	LIST_HEAD(, http_request) requests;
 	struct throttle throttle;
 	size_t bodies; /* requests that send a file */

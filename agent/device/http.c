@@ -7,10 +7,12 @@
 #include "http.h"
 #include "macro.h"
 
-#define EXPECT_ABOVE	   ((uint64_t)1024 * 1024)
-#define BEARER		   "Authorization: Bearer "
-#define NO_EXPECT	   "Expect:"
-#define OWN_HEADERS	   2 /* those two */
+#define EXPECT_ABOVE ((uint64_t)1024 * 1024)
+#define BEARER	     "Authorization: Bearer "
+#define NO_EXPECT    "Expect:"
+#define OWN_HEADERS  2 /* those two */
+/* As curl itself takes a URL apart. */
+#define PARSE_FLAGS	   (CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS)
 #define MILLISECONDS(usec) ((long)MIN((usec) / USEC_PER_MSEC + 1, (usec_t)LONG_MAX / 2))
 
 /* ---- handles ---- */
@@ -22,8 +24,8 @@ static CURL *take_handle(struct http *http)
 	return http->spare[--http->spares];
 }
 
-/* Where a request broke off, header lines that curl made for it may still be in the handle
- * (7.88.1, also after a reset), and would go to whom the next one speaks with. */
+/* Where a request broke off, header lines that curl made for it may still be in the
+ * handle (7.88.1, also after a reset), and would go to whom the next one speaks with. */
 static void put_handle(struct http *http, CURL *easy, bool clean)
 {
 	if (!clean || http->spares == HTTP_SPARES_MAX) {
@@ -54,6 +56,7 @@ static void request_free(struct http_request *request)
 			   request->clean && request->pool == http->pool);
 	leave_pool(request);
 	http_body_free_file(request);
+	curl_url_cleanup(request->url);
 	if (request->headers)
 		explicit_bzero(request->headers, request->headers_size);
 	free(request->headers);
@@ -165,6 +168,77 @@ static void finish(struct http_request *request, CURLcode code)
 
 /* ---- setting up ---- */
 
+static bool is_http(CURLU *url)
+{
+	char *scheme = NULL;
+	bool is;
+
+	(void)curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+	is = streq(scheme, "http") || streq(scheme, "https");
+	curl_free(scheme);
+	return is;
+}
+
+/* A copy of a URL would lose it (7.88.1). */
+static bool has_zone(CURLU *url)
+{
+	char *zone = NULL;
+	bool has = curl_url_get(url, CURLUPART_ZONEID, &zone, 0) != CURLUE_NO_ZONEID;
+
+	curl_free(zone);
+	return has;
+}
+
+DEFINE_CLEANUP(CURLU *, url_cleanupp, curl_url_cleanup)
+
+static CURLU *take_apart(const char *text)
+{
+	_cleanup_(url_cleanupp) CURLU *url = curl_url();
+
+	if (!url || curl_url_set(url, CURLUPART_URL, text, PARSE_FLAGS) != CURLUE_OK ||
+	    !is_http(url) || has_zone(url))
+		return NULL;
+	return take_ptr(url);
+}
+
+/* As curl would take @text apart for each request. The last one is kept, since Create
+ * Asset is asked at the same URL for each file. NULL: it is left to curl. */
+static CURLU *parts_of(struct http *http, const char *text)
+{
+	char *copy;
+
+	if (streq(http->last_text, text))
+		return http->last_parts;
+	copy = strdup(text);
+	if (!copy)
+		return NULL;
+	free(http->last_text);
+	curl_url_cleanup(http->last_parts);
+	http->last_text = copy;
+	http->last_parts = take_apart(text);
+	return http->last_parts;
+}
+
+/* The text alone would do, but curl would take it apart, and then write down what it
+ * found, a byte at a time. Of two, it goes by the parts. */
+static int set_url(struct http_request *request, const struct http_call *call)
+{
+	CURLU *parts = call->parts ? call->parts : parts_of(request->http, call->url);
+
+	if (curl_easy_setopt(request->easy, CURLOPT_URL, call->url) != CURLE_OK)
+		return -ENOMEM;
+	if (!parts) {
+		/* It says what is wrong with it. */
+		curl_easy_setopt(request->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+		return 0;
+	}
+	request->url = curl_url_dup(parts);
+	if (!request->url)
+		return -ENOMEM;
+	curl_easy_setopt(request->easy, CURLOPT_CURLU, request->url);
+	return 0;
+}
+
 static void add_header(struct curl_slist *node, char **end, const char *before,
 		       const char *text)
 {
@@ -262,7 +336,6 @@ static void set_common(struct http_request *request, const struct http_call *cal
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->problem);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS,
 			 1L); /* a signed path must stay as it is */
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "asset-agent/" VERSION);
@@ -310,13 +383,11 @@ static int set_up(struct http_request *request, const struct http_call *call)
 	set_common(request, call);
 	if (call->look)
 		set_look(request);
-	/* The only one that copies a long text and so can fail for want of memory. */
-	if (curl_easy_setopt(request->easy, CURLOPT_URL, call->url) != CURLE_OK)
-		return -ENOMEM;
-	r = set_headers(request, call);
-	if (r < 0)
-		return r;
-	r = set_body(request, call);
+	r = set_url(request, call);
+	if (r == 0)
+		r = set_headers(request, call);
+	if (r == 0)
+		r = set_body(request, call);
 	if (r == 0)
 		http_body_watch(request, call);
 	return r;
@@ -500,6 +571,8 @@ void http_free(struct http *http)
 		http_pool_free(LIST_FIRST(&http->pools));
 	sd_event_source_disable_unref(http->sweep_source);
 	http_body_done(http);
+	curl_url_cleanup(http->last_parts);
+	free(http->last_text);
 	settings_done(&http->settings);
 	curl_global_cleanup();
 	free(http);

@@ -55,6 +55,7 @@ struct http_settings { /* copied; NULL: curl's default */
 struct http_call {
 	const char *method; /* "GET", "POST", "PUT" */
 	const char *url;
+	struct Curl_URL *parts; /* the same for curl, http or https, no zone; or NULL */
 	const struct strv *headers; /* "Name: value"; may be NULL */
 	const char *bearer;	    /* a token for Authorization, or NULL */
 	const char *body;	    /* text to send, or NULL */

@@ -64,16 +64,16 @@ static const char *const method_names[] = {
 	[UPLOAD_POST] = "POST",
 };
 
-DEFINE_CLEANUP(CURLU *, url_cleanupp, curl_url_cleanup)
-
 /* All that the request goes by; not a fragment, which never leaves the machine. */
 struct parts {
+	CURLU *handle;	   /* curl goes by it: what was looked at is what is asked for */
 	char *text[PARTS]; /* curl's; NULL: the URL has none */
 	char *url;	   /* made of these */
 };
 
 static void parts_done(struct parts *parts)
 {
+	curl_url_cleanup(parts->handle);
 	for (size_t i = 0; i < PARTS; i++)
 		curl_free(parts->text[i]);
 	free(parts->url);
@@ -107,8 +107,8 @@ static void lower(char *text)
 		*text = (char)tolower((unsigned char)*text);
 }
 
-/* What was looked at is what is asked for. Curl would do it, a byte at a time, for more
- * than all the rest of this costs. */
+/* The same as text. Curl would make it a byte at a time, for more than all the rest of
+ * this costs. */
 static int join_url(struct parts *parts)
 {
 	const char *port = parts->text[PART_PORT], *path = parts->text[PART_PATH];
@@ -124,7 +124,7 @@ static int join_url(struct parts *parts)
 
 static int split_url(const char *url, struct parts *parts, char **ret_reason)
 {
-	_cleanup_(url_cleanupp) CURLU *handle = curl_url();
+	CURLU *handle = parts->handle = curl_url();
 	CURLUcode code;
 
 	if (!handle)
@@ -151,6 +151,10 @@ static int split_url(const char *url, struct parts *parts, char **ret_reason)
 		return refuse(ret_reason, "not a URL: a zone in its host");
 	if (streq(parts->text[PART_PORT], "0"))
 		return refuse(ret_reason, "not a URL: port 0");
+	/* Nothing of these reaches the other side. */
+	curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
+	if (streq(parts->text[PART_QUERY], ""))
+		curl_url_set(handle, CURLUPART_QUERY, NULL, 0);
 	if (join_url(parts) < 0)
 		return -ENOMEM;
 	lower(parts->text[PART_SCHEME]);
@@ -509,6 +513,7 @@ int content_url_parse(const char *url, const struct content_url_policy *policy,
 	if (r < 0)
 		return r;
 	result.url = take_ptr(parts.url);
+	result.parts = take_ptr(parts.handle);
 	*ret = result;
 	result = (struct content_url){};
 	return 0;
@@ -517,6 +522,7 @@ int content_url_parse(const char *url, const struct content_url_policy *policy,
 void content_url_done(struct content_url *url)
 {
 	free(url->url);
+	curl_url_cleanup(url->parts);
 	free(url->host);
 	free(url->shown);
 	strv_done(&url->headers);

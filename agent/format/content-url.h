@@ -23,7 +23,8 @@
 enum content_store { STORE_PLAIN, STORE_JWT, STORE_S3, STORE_AZURE, STORE_GCS };
 
 struct content_url {
-	char *url;   /* without a fragment: for the request, with CURLOPT_PATH_AS_IS */
+	char *url;		/* without a fragment */
+	struct Curl_URL *parts; /* the same as curl takes it, the path as it is */
 	char *host;  /* host, or host:port where the URL names one; lower case */
 	char *shown; /* scheme, host and path, escaped: for people */
 	enum content_store store;

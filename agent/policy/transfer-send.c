@@ -113,6 +113,7 @@ void transfer_send(struct transfer *t)
 	const struct http_call call = {
 		.method = content_url_method(&t->url),
 		.url = t->url.url,
+		.parts = t->url.parts,
 		.headers = &t->url.headers,
 		.file = t->fd,
 		.file_size = t->identity.size,

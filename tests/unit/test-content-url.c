@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <curl/curl.h>
 
 #include "asset-api.h"
 #include "content-url.h"
@@ -193,11 +194,20 @@ static void test_url_is_kept(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		_cleanup_(content_url_done) struct content_url url = {};
 		_cleanup_free_ char *reason = NULL;
+		char *parts = NULL, *query = NULL;
 
 		assert_int_equal(content_url_parse(rows[i].url, &policy, &url, &reason),
 				 0);
 		assert_string_equal(url.url,
 				    rows[i].expected ? rows[i].expected : rows[i].url);
+		assert_int_equal(curl_url_get(url.parts, CURLUPART_URL, &parts,
+					      CURLU_NO_DEFAULT_PORT),
+				 CURLUE_OK);
+		assert_string_equal(parts, url.url);
+		assert_int_not_equal(curl_url_get(url.parts, CURLUPART_QUERY, &query, 0),
+				     strchr(url.url, '?') ? CURLUE_NO_QUERY : CURLUE_OK);
+		curl_free(parts);
+		curl_free(query);
 	}
 }
 
@@ -520,6 +530,7 @@ static void test_prefixes(void **state)
 
 		assert_true(r == 0 || r == -EBADMSG);
 		assert_int_equal(r == 0, url.url != NULL);
+		assert_int_equal(r == 0, url.parts != NULL);
 		assert_int_equal(r == 0, reason == NULL);
 	}
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <curl/curl.h>
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -1648,11 +1649,15 @@ static void test_call_is_copied(void **state)
 	char url[64], body[] = "text", token[] = "token", line[] = "X-One: 1";
 	char *lines[] = { line };
 	struct strv headers = { .items = lines, .count = 1 };
+	CURLU *parts = curl_url();
 	struct http_call call;
 	static struct told told;
 
 	(void)state;
 	snprintf(url, sizeof(url), "%s", url_of(p));
+	assert_int_equal(curl_url_set(parts, CURLUPART_URL, url, 0), CURLUE_OK);
+	assert_int_equal(curl_url_set(parts, CURLUPART_PATH, "/by/its/parts", 0),
+			 CURLUE_OK);
 	call = call_to(url);
 	memset(&told, 0, sizeof(told));
 	call.method = "POST";
@@ -1660,7 +1665,9 @@ static void test_call_is_copied(void **state)
 	call.body_length = 4;
 	call.bearer = token;
 	call.headers = &headers;
+	call.parts = parts;
 	assert_int_equal(http_start(c.http, &call, on_done, &told, NULL), 0);
+	curl_url_cleanup(parts);
 	memset(url, '#', sizeof(url));
 	memset(body, '#', sizeof(body));
 	memset(token, '#', sizeof(token));
@@ -1672,6 +1679,7 @@ static void test_call_is_copied(void **state)
 	http_free(take_ptr(c.http));
 	peer_join(p);
 	assert_memory_equal(p->body, "text", 4);
+	assert_true(startswith(p->heads, "POST /by/its/parts HTTP/1.1\r\n"));
 	assert_non_null(strstr(p->heads, "\r\nAuthorization: Bearer token\r\n"));
 	assert_non_null(strstr(p->heads, "\r\nX-One: 1\r\n"));
 }
