@@ -107,7 +107,7 @@ static void lower(char *text)
 		*text = (char)tolower((unsigned char)*text);
 }
 
-/* The same as text. Curl would make it a byte at a time, for more than all the rest of
+/* The same as text: curl would make it a byte at a time, for more than all the rest of
  * this costs. */
 static int join_url(struct parts *parts)
 {
@@ -115,10 +115,9 @@ static int join_url(struct parts *parts)
 	const char *query = parts->text[PART_QUERY];
 	bool has_query = query && *query;
 
-	if (asprintf(&parts->url, "%s://%s%s%s%s%s%s", parts->text[PART_SCHEME],
-		     parts->text[PART_HOST], port ? ":" : "", port ? port : "",
-		     path ? path : "/", has_query ? "?" : "", has_query ? query : "") < 0)
-		parts->url = NULL;
+	parts->url = text_join(parts->text[PART_SCHEME], "://", parts->text[PART_HOST],
+			       port ? ":" : NULL, port, path ? path : "/",
+			       has_query ? "?" : NULL, query);
 	return parts->url ? 0 : -ENOMEM;
 }
 
@@ -226,23 +225,12 @@ static int check_origin(const struct parts *parts,
 	return 0;
 }
 
-static int make_shown(struct content_url *url, const struct parts *parts)
+static int join_host(struct content_url *url, const struct parts *parts)
 {
-	const char *port = parts->text[PART_PORT], *path = parts->text[PART_PATH];
-	_cleanup_free_ char *text = NULL;
+	const char *port = parts->text[PART_PORT];
 
-	if (asprintf(&url->host, "%s%s%s", parts->text[PART_HOST], port ? ":" : "",
-		     port ? port : "") < 0) {
-		url->host = NULL;
-		return -ENOMEM;
-	}
-	if (asprintf(&text, "%s://%s%s", parts->text[PART_SCHEME], url->host,
-		     path ? path : "/") < 0) {
-		text = NULL;
-		return -ENOMEM;
-	}
-	url->shown = text_escape(text, strlen(text));
-	return url->shown ? 0 : -ENOMEM;
+	url->host = text_join(parts->text[PART_HOST], port ? ":" : NULL, port);
+	return url->host ? 0 : -ENOMEM;
 }
 
 /* Appends the query's parameters, decoded, as "name=value". 0 or -ENOMEM. */
@@ -425,11 +413,8 @@ static int add_header(struct strv *headers, const struct strv *configured,
 
 	if (has_header(configured, name, strlen(name)))
 		return 0;
-	if (asprintf(&line, "%s: %s", name, value) < 0) {
-		line = NULL;
-		return -ENOMEM;
-	}
-	return strv_push(headers, line);
+	line = text_join(name, ": ", value);
+	return line ? strv_push(headers, line) : -ENOMEM;
 }
 
 static int collect_headers(const struct content_url_policy *policy,
@@ -509,7 +494,7 @@ int content_url_parse(const char *url, const struct content_url_policy *policy,
 	r = check_signed(&query, &result, ret_reason);
 	if (r < 0)
 		return r;
-	r = make_shown(&result, &parts);
+	r = join_host(&result, &parts);
 	if (r < 0)
 		return r;
 	result.url = take_ptr(parts.url);
@@ -524,7 +509,6 @@ void content_url_done(struct content_url *url)
 	free(url->url);
 	curl_url_cleanup(url->parts);
 	free(url->host);
-	free(url->shown);
 	strv_done(&url->headers);
 	*url = (struct content_url){};
 }

@@ -11,7 +11,8 @@
  *	a JWT with a `method`	that method (the published eGain form names POST)
  *	anything else		PUT
  *
- * The URL is a bearer secret until it expires: only `shown` may be logged.
+ * The URL is a bearer secret until it expires: only content_url_redact() of it may be
+ * logged.
  */
 
 #include <stdbool.h>
@@ -25,8 +26,7 @@ enum content_store { STORE_PLAIN, STORE_JWT, STORE_S3, STORE_AZURE, STORE_GCS };
 struct content_url {
 	char *url;		/* without a fragment */
 	struct Curl_URL *parts; /* the same as curl takes it, the path as it is */
-	char *host;  /* host, or host:port where the URL names one; lower case */
-	char *shown; /* scheme, host and path, escaped: for people */
+	char *host; /* host, or host:port where the URL names one; lower case */
 	enum content_store store;
 	enum upload_method method; /* never UPLOAD_AUTO */
 	struct strv headers; /* "Name: value" to send, besides Content-Length and Host */
@@ -54,9 +54,8 @@ int content_url_parse(const char *url, const struct content_url_policy *policy,
 		      struct content_url *ret, char **ret_reason);
 void content_url_done(struct content_url *url);
 
-/* @url without its query, fragment and user information, for messages about a URL that
- * does not parse, escaped as text_escape() does. The caller frees it. NULL: out of
- * memory. */
+/* @url without its query, fragment and user information, for people, whether it parses or
+ * not, escaped as text_escape() does. The caller frees it. NULL: out of memory. */
 char *content_url_redact(const char *url);
 
 /* Writes stars over what @text repeats of the query of @url: the whole, and each value

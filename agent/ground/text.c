@@ -126,6 +126,23 @@ char *text_escape(const char *bytes, size_t length)
 	return text;
 }
 
+char *text_join_parts(const char *const *parts, size_t count)
+{
+	size_t size = 1;
+	char *text, *out;
+
+	for (size_t i = 0; i < count; i++)
+		size += parts[i] ? strlen(parts[i]) : 0;
+	text = out = malloc(size);
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		if (parts[i])
+			out = stpcpy(out, parts[i]);
+	*out = '\0';
+	return text;
+}
+
 /* What the byte at @text is once percent-decoded, and how many there stand for it. */
 static char decoded_at(const char *text, size_t *ret_length)
 {

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "macro.h"
+
 /* A copy of @bytes in valid UTF-8: each maximal part of an ill-formed sequence becomes
  * one U+FFFD (Unicode 15, section 3.9, "best practice for U+FFFD substitution").
  * The caller frees it. NULL: out of memory. */
@@ -16,6 +18,13 @@ char *text_to_utf8(const char *bytes, size_t length);
  * ill-formed bytes are written as \n, \t, \\ (for the backslash itself) or \xHH for each
  * of their bytes. The caller frees it. NULL: out of memory. */
 char *text_escape(const char *bytes, size_t length);
+
+/* All of @parts, one after another; NULL is none. The caller frees it. NULL: out of
+ * memory. As asprintf() with %s alone, for a tenth of its time. */
+#define text_join(...) \
+	text_join_parts((const char *const[]){ __VA_ARGS__ }, \
+			ARRAY_SIZE(((const char *const[]){ __VA_ARGS__ })))
+char *text_join_parts(const char *const *parts, size_t count);
 
 /* Writes stars over each @secret in @text, which may get shorter: as it is, or
  * percent-encoded in whole or in part, with spaces as + too. "" is nowhere. */

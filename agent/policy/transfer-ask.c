@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "macro.h"
+#include "text.h"
 #include "transfer-ask.h"
 #include "transfer-finish.h"
 #include "transfer-send.h"
@@ -97,6 +98,15 @@ static void refuse_url(struct transfer *t, const char *reason)
 	transfer_pause(t);
 }
 
+static void trace_grant(const struct transfer *t)
+{
+	_cleanup_free_ char *shown = content_url_redact(t->url.url);
+
+	log_debug("%s: asset %s, %s, %s to %s", t->name, t->id,
+		  content_store_name(t->url.store), content_url_method(&t->url),
+		  shown ? shown : "");
+}
+
 static void granted(struct transfer *t, struct asset_grant *grant,
 		    const struct http_answer *answer)
 {
@@ -117,9 +127,8 @@ static void granted(struct transfer *t, struct asset_grant *grant,
 		refuse_url(t, reason);
 		return;
 	}
-	log_debug("%s: asset %s, %s, %s to %s", t->name, t->id,
-		  content_store_name(t->url.store), content_url_method(&t->url),
-		  t->url.shown);
+	if (log_enabled(LOG_DEBUG))
+		trace_grant(t);
 	transfer_report_works(t, HEALTH_AUTH);
 	transfer_report_works(t, HEALTH_API);
 	health_granted(t->services->health, transfer_storage(t), &t->probes);
@@ -197,8 +206,9 @@ static int send_question(struct transfer *t, const struct config_spool *spool,
 	const struct strv headers = { .items = lines, .count = ARRAY_SIZE(lines) };
 
 	body = asset_request_format(&request);
-	if (!body || asprintf(&url, "%s/assets", config->api.base_url) < 0 ||
-	    asprintf(&language, "Accept-Language: %s", config->api.accept_language) < 0)
+	url = text_join(config->api.base_url, "/assets");
+	language = text_join("Accept-Language: ", config->api.accept_language);
+	if (!body || !url || !language)
 		return -ENOMEM;
 	lines[3] = language;
 	return http_start(t->services->http,

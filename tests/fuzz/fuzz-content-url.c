@@ -9,7 +9,6 @@ static void check_url(const struct content_url *url)
 {
 	assert(startswith(url->url, "http"));
 	assert(!strpbrk(url->url, "#\r\n"));
-	assert(startswith(url->shown, "http") && !strpbrk(url->shown, "?#\r\n"));
 	assert(*url->host && !strpbrk(url->host, "/?#@\r\n"));
 	assert(url->method == UPLOAD_PUT || url->method == UPLOAD_POST);
 	assert(url->headers.count >= 1);
@@ -25,7 +24,6 @@ static void check_again(const struct content_url *first,
 
 	assert(content_url_parse(first->url, policy, &again, &reason) == 0);
 	assert(streq(again.url, first->url) && streq(again.host, first->host));
-	assert(streq(again.shown, first->shown));
 	assert(again.store == first->store && again.method == first->method);
 }
 
@@ -33,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ char *text = strndup((const char *)data, size);
 	_cleanup_free_ char *redacted = content_url_redact(text), *reason = NULL;
+	_cleanup_free_ char *shown = NULL;
 	_cleanup_(content_url_done) struct content_url url = {};
 	static const struct strv none;
 	const struct content_url_policy policy = {
@@ -46,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(reason && !url.url);
 		return 0;
 	}
+	shown = content_url_redact(url.url);
+	assert(startswith(shown, "http") && !strpbrk(shown, "?#\r\n"));
 	check_url(&url);
 	check_again(&url, &policy);
 	return 0;

@@ -37,6 +37,17 @@ static void check(const struct text *table, size_t count,
 	}
 }
 
+static void test_join(void **state)
+{
+	_cleanup_free_ char *none = text_join(NULL), *one = text_join("a"),
+			    *all = text_join("", "http", NULL, "://", NULL, "h");
+
+	(void)state;
+	assert_string_equal(none, "");
+	assert_string_equal(one, "a");
+	assert_string_equal(all, "http://h");
+}
+
 static void test_to_utf8(void **state)
 {
 	static const struct text table[] = {
@@ -209,6 +220,7 @@ static void test_clause(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_to_utf8),
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_to_utf8_is_idempotent),
