@@ -75,6 +75,7 @@ struct http_request {
 struct http {
 	sd_event *event;
 	struct http_settings settings; /* its strings are owned */
+	bool direct;		       /* there is no proxy */
 	struct pool *pool;	       /* for new requests */
 	LIST_HEAD(, pool) pools;       /* that, and those with old requests */
 	sd_event_source *sweep_source; /* frees pools, never from their callbacks */

@@ -363,6 +363,9 @@ static void set_common(struct http_request *request, const struct http_call *cal
 		curl_easy_setopt(easy, CURLOPT_SSLKEY, settings->client_key);
 	if (settings->proxy)
 		curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy);
+	/* Else it would look through the environment for each request. */
+	if (request->http->direct)
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 }
 
 /* Of a connection that is used again, nothing would be told. */
@@ -470,6 +473,18 @@ static int on_sweep(sd_event_source *source, void *userdata)
 
 /* ---- settings ---- */
 
+/* Which one, is curl's to find out. */
+static bool environment_has_proxy(void)
+{
+	static const char *const names[] = { "http_proxy", "https_proxy", "HTTPS_PROXY",
+					     "all_proxy", "ALL_PROXY" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (getenv(names[i]))
+			return true;
+	return false;
+}
+
 static int copy_string(const char **ret, const char *text)
 {
 	*ret = text ? strdup(text) : NULL;
@@ -515,6 +530,7 @@ int http_renew(struct http *http, const struct http_settings *settings)
 	}
 	settings_done(&http->settings);
 	http->settings = copy;
+	http->direct = !copy.proxy && !environment_has_proxy();
 	http_body_set_bandwidth(http, copy.bandwidth ? copy.bandwidth : UINT64_MAX);
 	http->pool = pool;
 	drop_spares(http);

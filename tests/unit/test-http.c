@@ -940,6 +940,42 @@ static void test_proxy(void **state)
 	assert_true(startswith(p->heads, "GET http://far.invalid/x HTTP/1.1\r\n"));
 }
 
+/* By each name that curl knows. */
+static void test_proxy_of_environment(void **state)
+{
+	static const struct step steps[] = { ACCEPT, HEAD,
+					     SAY("HTTP/1.1 403 Forbidden\r\n" NONE), GONE,
+					     END };
+	static const struct {
+		const char *name, *url, *head;
+	} table[] = {
+		{ "http_proxy", "http://far.invalid/x", "GET http://far.invalid/x " },
+		{ "https_proxy", "https://far.invalid/x", "CONNECT far.invalid:443 " },
+		{ "HTTPS_PROXY", "https://far.invalid/x", "CONNECT far.invalid:443 " },
+		{ "all_proxy", "http://far.invalid/x", "GET http://far.invalid/x " },
+		{ "ALL_PROXY", "http://far.invalid/x", "GET http://far.invalid/x " },
+	};
+
+	(void)state;
+	unsetenv("no_proxy");
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		_cleanup_peer_ struct peer *p = peer_start(steps);
+		_cleanup_client_ struct client c = {};
+		const struct http_call call = call_to(table[i].url);
+		static struct told told;
+
+		setenv(table[i].name, url_of(p), 1);
+		c = client_make((struct http_settings){});
+		ask(&c, &call, &told);
+		unsetenv(table[i].name);
+		http_free(take_ptr(c.http));
+		peer_join(p);
+		if (!startswith(p->heads, table[i].head))
+			fail_msg("%s: %s", table[i].name, p->heads);
+	}
+	setenv("no_proxy", "*", 1);
+}
+
 /* No fault of the file that was to go through it. */
 static void test_proxy_refuses(void **state)
 {
@@ -1863,6 +1899,7 @@ int main(void)
 		cmocka_unit_test(test_source_fails),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_proxy_of_environment),
 		cmocka_unit_test(test_proxy_refuses),
 		cmocka_unit_test(test_times_out),
 		cmocka_unit_test(test_slow_is_not_stalled),
