@@ -369,7 +369,7 @@ static void put_transfers(struct page *page, size_t max)
 	head(page, "On their way");
 	for (size_t i = 0; i < shown; i++)
 		put_transfer(page, &s->transfers[i], files);
-	more(page, shown, s->uploading > shown ? s->uploading : shown);
+	more(page, shown, MAX(s->uploading, (uint64_t)s->transfer_count));
 }
 
 /* ---- files that failed ---- */

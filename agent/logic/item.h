@@ -51,7 +51,7 @@ struct item {
 	const void *owner;
 	/* The schedule's. */
 	struct schedule_group *group;
-	bool moves_large; /* it was large when it got its slot */
+	bool moves_large; /* it was large when it got its slot, and is not sent yet */
 	size_t heap_index;
 	TAILQ_ENTRY(item) ready;
 };

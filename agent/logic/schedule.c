@@ -278,6 +278,12 @@ static void dequeue(struct schedule *schedule, struct item *item)
 		TAILQ_REMOVE(turns_of(schedule, item), queue, turn);
 }
 
+void schedule_lighten(struct schedule *schedule, struct item *item)
+{
+	schedule->moving_large -= item->moves_large;
+	item->moves_large = false;
+}
+
 /* Takes @item out of the container of its state and gives it the next state. */
 static void change(struct schedule *schedule, struct item *item, enum item_state state)
 {
@@ -285,8 +291,7 @@ static void change(struct schedule *schedule, struct item *item, enum item_state
 		heap_remove(schedule, item);
 	else if (item->state == ITEM_READY)
 		dequeue(schedule, item);
-	schedule->moving_large -= item->moves_large;
-	item->moves_large = false;
+	schedule_lighten(schedule, item);
 	schedule->counts[item->state]--;
 	if (item->state != state)
 		item_move(item, state);

@@ -45,7 +45,7 @@ struct schedule {
 	void *index; /* tsearch(3), by place and name */
 	size_t counts[ITEM_STATES];
 	size_t size;	     /* items in it */
-	size_t moving_large; /* of those in ITEM_MOVING */
+	size_t moving_large; /* of those in ITEM_MOVING, until they are sent */
 	LIST_HEAD(, schedule_group) groups;
 	size_t own;    /* places of each owner's own */
 	size_t common; /* places for all, */
@@ -102,6 +102,10 @@ struct item *schedule_search(struct schedule *schedule, unsigned lane,
 
 /* @item, in ITEM_READY, gets a slot. Then it is the others' turn. */
 void schedule_start(struct schedule *schedule, struct item *item);
+
+/* @item, in ITEM_MOVING, has no body to be sent any more: if it was large, it does not
+ * count as such. */
+void schedule_lighten(struct schedule *schedule, struct item *item);
 
 /* @item is called by another place from now on, and is @owner's, in whatever state it is.
  * 0; -EEXIST: so another one is called, and nothing has changed; -ENOMEM: likewise, or it

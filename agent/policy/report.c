@@ -207,10 +207,11 @@ static char *status_text(const struct survey *survey)
 	char *text;
 
 	if (asprintf(&text,
-		     "Uploading %zu, waiting %zu%s, uploaded %" PRIu64 ", failed %" PRIu64
-		     "%s",
-		     stats.moving, stats.waiting, stats.more ? "+" : "", stats.uploaded,
-		     stats.failed, trouble ? trouble : "") < 0)
+		     "Uploading %" PRIu64 ", waiting %" PRIu64 "%s, uploaded %" PRIu64
+		     ", failed %" PRIu64 "%s",
+		     survey_uploading(&stats), survey_waiting(&stats),
+		     stats.more ? "+" : "", stats.uploaded, stats.failed,
+		     trouble ? trouble : "") < 0)
 		return NULL;
 	return text;
 }

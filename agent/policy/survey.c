@@ -17,6 +17,16 @@ static usec_t to_real(const struct now *now, usec_t mono)
 
 /* ---- files ---- */
 
+uint64_t survey_uploading(const struct uploader_stats *stats)
+{
+	return stats->moving - stats->recording;
+}
+
+uint64_t survey_waiting(const struct uploader_stats *stats)
+{
+	return stats->waiting + stats->recording;
+}
+
 struct tour {
 	const struct survey *survey;
 	struct now now;
@@ -153,8 +163,8 @@ static int survey_files(struct tour *tour)
 	struct snapshot *snapshot = &tour->snapshot;
 	struct uploader_stats stats = uploader_stats(tour->survey->uploader);
 
-	snapshot->uploading = stats.moving;
-	snapshot->waiting = stats.waiting;
+	snapshot->uploading = survey_uploading(&stats);
+	snapshot->waiting = survey_waiting(&stats);
 	snapshot->more = stats.more;
 	snapshot->uploaded = stats.uploaded;
 	snapshot->bytes = stats.bytes;

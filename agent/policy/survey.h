@@ -18,6 +18,11 @@ struct survey {
 	size_t spool_count;
 };
 
+/* How many files are told to be uploaded: never more than MaxConcurrent= lets begin.
+ * Those that are sent have given their slots to others: they wait, for the disk. */
+uint64_t survey_uploading(const struct uploader_stats *stats);
+uint64_t survey_waiting(const struct uploader_stats *stats);
+
 /* Fills in what @survey's people know; the rest of *@ret (version, pid, instants, rate)
  * is zero, and the caller's. 0, and the caller releases it (snapshot_done); or -ENOMEM.
  */

@@ -279,5 +279,5 @@ void transfer_record_upload(struct transfer *t)
 		return;
 	}
 	services->recording++;
-	services->sent(services->userdata);
+	services->sent(services->userdata, t);
 }

@@ -65,7 +65,7 @@ struct transfer_services {
 	/* How many files wait now, for messages. */
 	size_t (*waiting)(void *userdata);
 	/* It is sent, and needs no service any more, only the disk: another may start. */
-	void (*sent)(void *userdata);
+	void (*sent)(void *userdata, struct transfer *transfer);
 	size_t recording; /* so many are, and did not end yet */
 	/* Never from within transfer_start(), nor from transfer_look(). */
 	void (*ended)(void *userdata, struct transfer *transfer, enum transfer_end end);

@@ -466,9 +466,13 @@ static void count_end(struct uploader *u, struct file *file, bool uploaded)
 		spool_count(spool, uploaded);
 }
 
-static void on_sent(void *userdata)
+static void on_sent(void *userdata, struct transfer *t)
 {
-	uploader_kick(userdata);
+	struct uploader *u = userdata;
+	struct file *file = t->owner;
+
+	schedule_lighten(&u->schedule, &file->item);
+	uploader_kick(u);
 }
 
 static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
@@ -805,6 +809,7 @@ struct uploader_stats uploader_stats(const struct uploader *u)
 	const struct file *file;
 
 	stats.moving = u->schedule.counts[ITEM_MOVING];
+	stats.recording = u->services->recording;
 	stats.waiting = u->schedule.size - stats.moving;
 	stats.more = u->starved;
 	stats.sent = 0;

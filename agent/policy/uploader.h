@@ -22,7 +22,8 @@ struct uploader_stats {
 	uint64_t uploaded, bytes;
 	uint64_t failed;  /* given up */
 	uint64_t skipped; /* drain: still being written */
-	size_t moving;	  /* files with a slot */
+	size_t moving;	  /* files on their way, */
+	size_t recording; /* of which so many are sent, and have no slot any more */
 	uint64_t sent;	  /* bytes that went out for those */
 	size_t waiting;	  /* files known to wait: for quiet, a slot, or their next try */
 	bool more;	  /* and others that were not even looked at */

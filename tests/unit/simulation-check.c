@@ -7,6 +7,7 @@
 #include "log.h"
 #include "simulation.h"
 #include "slots.h"
+#include "survey.h"
 #include "transfer-state.h"
 
 #define STAMPS		 64 /* questions that the rate is checked over */
@@ -515,6 +516,18 @@ void check_started(const struct sim_request *r)
 		check_url(r->asset);
 		check_large();
 	}
+}
+
+int __real_survey_take(const struct survey *survey, struct snapshot *ret);
+int __wrap_survey_take(const struct survey *survey, struct snapshot *ret);
+int __wrap_survey_take(const struct survey *survey, struct snapshot *ret)
+{
+	int r = __real_survey_take(survey, ret);
+
+	if (r == 0 && ret->uploading > check.slots)
+		check_broken(SLOTS_ARE_KEPT, "%llu are told to be uploaded",
+			     (unsigned long long)ret->uploading);
+	return r;
 }
 
 void check_gone(const struct sim_request *r)

@@ -647,6 +647,7 @@ bool sim_play(uint64_t seed, enum sabotage sabotage)
 
 #define CROWD 1000 /* files */
 #define EARLY 50
+#define LARGE ((uint64_t)1 << 20) /* bytes */
 
 static struct {
 	struct sim_outage_report report;
@@ -783,6 +784,43 @@ struct sim_disk_report sim_play_slow_disk(uint64_t seed)
 	report.broken = end_single().broken;
 	report.told = single.slow_disks;
 	return report;
+}
+
+static struct {
+	bool second_is_asked;
+} large;
+
+static void on_disk_slow_for_long(void *userdata)
+{
+	(void)userdata;
+	large.second_is_asked = sim_asset_count() == 2;
+	sim_ledger.latency = USEC_PER_MSEC;
+	play.done = true;
+	sim_terminate();
+}
+
+static void on_large_sending(void *userdata)
+{
+	if (sim_asset_count() == 0 || !sim_asset_at(0)->recorded ||
+	    sim_large_in_flight(LARGE) == 0) {
+		(void)sim_after(10 * USEC_PER_MSEC, on_large_sending, userdata);
+		return;
+	}
+	sim_ledger.latency = 100 * USEC_PER_DAY;
+	(void)sim_after(5 * USEC_PER_MINUTE, on_disk_slow_for_long, NULL);
+}
+
+bool sim_play_large_on_slow_disk(uint64_t seed)
+{
+	begin_single(seed);
+	sim.config.upload.max_concurrent = 1;
+	sim_services.rate = LARGE; /* it takes some seconds */
+	check_begin();
+	sim_config_begin();
+	(void)add_file("large1.jpg", STYLE_RENAME, 3 * LARGE, 1);
+	(void)add_file("large2.jpg", STYLE_RENAME, 3 * LARGE, 1);
+	on_large_sending(NULL);
+	return end_single().broken == 0 && large.second_is_asked;
 }
 
 static struct {

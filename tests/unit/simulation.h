@@ -369,6 +369,10 @@ struct sim_disk_report {
 /* For three hours each commit takes an hour, while 50 files come. */
 struct sim_disk_report sim_play_slow_disk(uint64_t seed);
 
+/* With one slot, a large file is sent to its end and its record takes days. Whether
+ * another large one is asked for within minutes, and no more than one told of. */
+bool sim_play_large_on_slow_disk(uint64_t seed);
+
 /* For ten minutes there is no memory to take a file in, while one comes. Whether it is
  * done a minute after. */
 bool sim_play_no_memory(uint64_t seed);

@@ -588,6 +588,11 @@ static void test_sizes_stand_apart(void **state)
 	assert_ptr_equal(schedule_peek(&s, 0, ITEM_SMALL), &a);
 	schedule_start(&s, &b);
 	assert_int_equal(s.moving_large, 1);
+	/* Once it is sent, it is as any other. */
+	schedule_lighten(&s, &b);
+	assert_int_equal(s.moving_large, 0);
+	assert_int_equal(s.counts[ITEM_MOVING], 2);
+	schedule_lighten(&s, &b);
 	schedule_remove(&s, &b);
 	assert_int_equal(s.moving_large, 0);
 	assert_null(schedule_peek(&s, 0, ITEM_LARGE));

@@ -14,7 +14,7 @@
 // wrap: ledger_drop ledger_finish ledger_broken ledger_each ledger_find_waiting ledger_counts
 // wrap: http_new http_renew http_free http_start http_cancel http_sent http_moved
 // wrap: health_init breaker_failed breaker_succeeded breaker_next breaker_start
-// wrap: breaker_hurry slots_turn config_load config_free
+// wrap: breaker_hurry slots_turn config_load config_free survey_take
 // wrap: backoff_delay bucket_next verdict_for disposal_give_up transfer_judge
 #include <setjmp.h>
 #include <stdarg.h>
@@ -236,6 +236,15 @@ static void test_a_stop_on_such_a_disk(void **state)
 				FAREWELL_CEILING);
 }
 
+/* What is sent and waits for its record has given up its slot, the share of the large
+ * ones included. */
+static void test_a_large_file_that_is_being_recorded(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		assert_true(sim_play_large_on_slow_disk(seed));
+}
+
 static void test_a_file_that_no_memory_was_left_for(void **state)
 {
 	(void)state;
@@ -252,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_a_dead_host_holds_nobody_up),
 		cmocka_unit_test(test_a_disk_that_does_not_answer),
 		cmocka_unit_test(test_a_stop_on_such_a_disk),
+		cmocka_unit_test(test_a_large_file_that_is_being_recorded),
 		cmocka_unit_test(test_a_file_that_no_memory_was_left_for),
 		cmocka_unit_test(test_seeds),
 	};
