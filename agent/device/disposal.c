@@ -8,39 +8,49 @@
 #define SIDECAR_MODE 0640
 #define TARGETS_MAX  1000 /* names tried in DoneDirectory for one file */
 
-static int write_sidecar(int dirfd, const char *base, enum sidecar_kind kind,
-			 const char *text, struct timespec modified)
-{
-	struct fs_write how = { .mode = SIDECAR_MODE,
-				.modified = &modified,
-				.fresh = true };
-	char name[NAME_MAX + 1];
+/* A sidecar's directory. */
+struct place {
+	int fd;
 	struct stat st;
+};
+
+static int look_at_place(int fd, struct place *ret)
+{
+	ret->fd = fd;
+	return fstat(fd, &ret->st) < 0 ? -errno : 0;
+}
+
+static int write_sidecar(const struct place *place, const char *base,
+			 enum sidecar_kind kind, const char *text,
+			 struct timespec modified)
+{
+	const struct fs_write how = { .mode = SIDECAR_MODE,
+				      .group = place->st.st_gid,
+				      .modified = &modified,
+				      .fresh = true };
+	char name[NAME_MAX + 1];
 	int r;
 
 	r = sidecar_name(name, base, kind);
-	if (r < 0)
-		return r;
-	if (fstat(dirfd, &st) < 0)
-		return -errno;
-	how.group = st.st_gid;
-	return fs_write_atomic(dirfd, name, text, strlen(text), &how);
+	return r < 0 ? r : fs_write_atomic(place->fd, name, text, strlen(text), &how);
 }
 
 /* A sidecar with its file's mtime and a later ctime tells the intake that the file has
  * not changed since. Where @base is another file already, with the same mtime, that would
  * be wrong: then the text must tell. Looks after the writing, since what comes still
- * later has the later ctime. */
+ * later has the later ctime. *@ret: what is there, {} for nothing. */
 static int mind_another(int dirfd, const char *base, enum sidecar_kind kind,
-			uint64_t size)
+			uint64_t size, struct fs_identity *ret)
 {
 	char name[NAME_MAX + 1];
 	struct stat st;
 	int r;
 
+	*ret = (struct fs_identity){};
 	if (fstatat(dirfd, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if ((uint64_t)st.st_size == size)
+	*ret = fs_identity_of(&st);
+	if (ret->size == size)
 		return 0;
 	r = sidecar_name(name, base, kind);
 	if (r < 0)
@@ -94,27 +104,31 @@ static void clear_receipt(int dirfd, const char *base)
 		fs_clear_temporary(dirfd, name);
 }
 
-/* 1: it was there already. */
-static int write_receipt(const struct disposal *d, int dirfd, const char *base,
-			 const struct sidecar *sidecar)
+static int write_receipt(const struct disposal *d, const struct place *place,
+			 const char *base, const struct sidecar *sidecar,
+			 struct disposal_sight *sight)
 {
 	_cleanup_free_ char *text = sidecar_format(sidecar);
-	bool had;
+	struct fs_identity there;
 	int r;
 
 	if (!text)
 		return -ENOMEM;
 	if (d->again)
-		clear_receipt(dirfd, base);
-	had = d->again && has_receipt(dirfd, base, text);
-	r = had ? stamp_receipt(dirfd, base, sidecar->modified)
-		: write_sidecar(dirfd, base, SIDECAR_DONE, text, sidecar->modified);
+		clear_receipt(place->fd, base);
+	sight->had = d->again && has_receipt(place->fd, base, text);
+	r = sight->had
+		    ? stamp_receipt(place->fd, base, sidecar->modified)
+		    : write_sidecar(place, base, SIDECAR_DONE, text, sidecar->modified);
 	if (r == 0)
-		r = mind_another(dirfd, base, SIDECAR_DONE, sidecar->size);
+		r = mind_another(place->fd, base, SIDECAR_DONE, sidecar->size, &there);
 	/* Only we make one, and not of a file that is on its way. */
-	if (r == 0 && (d->again || !d->alone || dirfd != d->dirfd))
-		r = remove_sidecar(dirfd, base, SIDECAR_ERROR);
-	return r < 0 ? r : had;
+	if (r == 0 && (d->again || !d->alone || place->fd != d->dirfd))
+		r = remove_sidecar(place->fd, base, SIDECAR_ERROR);
+	if (r == 0)
+		sight->intact = place->fd == d->dirfd &&
+				fs_identity_equal(&there, d->identity);
+	return r;
 }
 
 /* 1: @name is the file of that identity, 0: it is another, or none. */
@@ -348,11 +362,13 @@ static int move_source(const struct disposal *d, int donefd,
 	return here ? -EEXIST : 0;
 }
 
-static int finish_by_move(const struct disposal *d, const struct sidecar *sidecar)
+static int finish_by_move(const struct disposal *d, const struct place *here,
+			  const struct sidecar *sidecar, struct disposal_sight *sight)
 {
 	_cleanup_close_ int donefd = open_done_directory(d);
 	char target[NAME_MAX + 1];
-	int r, had;
+	struct place done;
+	int r;
 
 	if (donefd < 0)
 		return donefd;
@@ -360,42 +376,53 @@ static int finish_by_move(const struct disposal *d, const struct sidecar *sideca
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return write_receipt(d, d->dirfd, d->name, sidecar);
-	had = write_receipt(d, donefd, target, sidecar);
-	if (had < 0)
-		return had;
-	r = remove_sidecar(d->dirfd, d->name, SIDECAR_DONE);
+		return write_receipt(d, here, d->name, sidecar, sight);
+	r = look_at_place(donefd, &done);
 	if (r == 0)
-		r = remove_sidecar(d->dirfd, d->name, SIDECAR_ERROR);
-	return r < 0 ? r : had;
+		r = write_receipt(d, &done, target, sidecar, sight);
+	if (r == 0)
+		r = remove_sidecar(d->dirfd, d->name, SIDECAR_DONE);
+	return r < 0 ? r : remove_sidecar(d->dirfd, d->name, SIDECAR_ERROR);
 }
 
-int disposal_finish(const struct disposal *d, const struct sidecar *sidecar)
+int disposal_finish(const struct disposal *d, const struct sidecar *sidecar,
+		    struct disposal_sight *ret)
 {
-	int had, r;
+	struct place here;
+	int r;
 
+	*ret = (struct disposal_sight){};
+	r = look_at_place(d->dirfd, &here);
+	if (r < 0)
+		return r;
+	ret->device = here.st.st_dev;
 	if (d->after == AFTER_MOVE)
-		return finish_by_move(d, sidecar);
-	had = write_receipt(d, d->dirfd, d->name, sidecar);
-	if (had < 0 || d->after == AFTER_KEEP)
-		return had;
-	r = delete_source(d);
-	return r < 0 ? r : had;
+		return finish_by_move(d, &here, sidecar, ret);
+	r = write_receipt(d, &here, d->name, sidecar, ret);
+	if (r < 0 || d->after == AFTER_KEEP)
+		return r;
+	ret->intact = false;
+	return delete_source(d);
 }
 
 int disposal_give_up(int dirfd, const char *name, const struct sidecar_error *error)
 {
 	_cleanup_free_ char *text = sidecar_error_format(error);
+	struct fs_identity ignored;
+	struct place place;
 	int r;
 
 	if (!text)
 		return -ENOMEM;
+	r = look_at_place(dirfd, &place);
+	if (r < 0)
+		return r;
 	/* First, since nothing is recorded: with the error there the file is not due, and
 	 * after a crash nobody would take the receipt of its earlier content away. */
 	r = remove_sidecar(dirfd, name, SIDECAR_DONE);
 	if (r == 0)
-		r = write_sidecar(dirfd, name, SIDECAR_ERROR, text, error->modified);
+		r = write_sidecar(&place, name, SIDECAR_ERROR, text, error->modified);
 	if (r == 0)
-		r = mind_another(dirfd, name, SIDECAR_ERROR, error->size);
+		r = mind_another(dirfd, name, SIDECAR_ERROR, error->size, &ignored);
 	return r;
 }

@@ -21,12 +21,19 @@ struct disposal {
 	bool alone;		    /* no error sidecar was beside it when it was taken */
 };
 
+/* What was seen on the way. */
+struct disposal_sight {
+	dev_t device; /* of `dirfd` */
+	bool had;     /* with `again`: the receipt was there already */
+	bool intact;  /* the source was there as it was uploaded, after its receipt was */
+};
+
 /* Writes the receipt @sidecar, removes a stale error sidecar, and keeps, deletes or moves
  * the source, if it is still the one that was uploaded (a changed one stays, and is due
- * again). The upload must be durably recorded. 0; 1: with `again`, and the receipt was
- * there already; or a negative errno (-ENOSPC, -EROFS, -EACCES, ...): something is left
- * to do, and it can be called again. */
-int disposal_finish(const struct disposal *disposal, const struct sidecar *sidecar);
+ * again). The upload must be durably recorded. 0; or a negative errno (-ENOSPC, -EROFS,
+ * -EACCES, ...): something is left to do, and it can be called again. */
+int disposal_finish(const struct disposal *disposal, const struct sidecar *sidecar,
+		    struct disposal_sight *ret);
 
 /* Removes a stale receipt and writes the error sidecar. 0 or a negative errno. At no
  * moment are both there. */

@@ -97,12 +97,11 @@ static bool has_been_quiet(const struct intake_rules *rules,
 	return usec_sub(now, glimpse->since) >= rules->quiet;
 }
 
-static enum intake is_whole(int fd, const struct intake_rules *rules,
+/* @writer is of intake_has_writer(). */
+static enum intake is_whole(int writer, const struct intake_rules *rules,
 			    struct intake_glimpse *glimpse, const struct stat *st,
 			    usec_t now)
 {
-	int writer = rules->remote ? -EOPNOTSUPP : intake_has_writer(fd);
-
 	if (writer == 0)
 		return INTAKE_TAKEN;
 	if (writer == 1)
@@ -141,25 +140,23 @@ enum intake intake_take(int dirfd, const char *name, const struct intake_rules *
 {
 	_cleanup_close_ int fd = -1;
 	enum intake answer;
+	int writer;
 
 	/* O_NONBLOCK: neither a FIFO nor somebody's lease may hold us. */
 	fd = openat(dirfd, name,
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return open_failed(dirfd, name, -errno, ret);
+	/* Before the look at it: a writer may end in between. */
+	writer = rules->remote ? -EOPNOTSUPP : intake_has_writer(fd);
 	if (fstat(fd, &ret->st) < 0)
 		return open_failed(dirfd, name, -errno, ret);
 	if (!S_ISREG(ret->st.st_mode))
 		return INTAKE_NOT_A_FILE;
 	if (is_current(dirfd, name, &ret->st, &ret->beside))
 		return INTAKE_CURRENT;
-	answer = is_whole(fd, rules, glimpse, &ret->st, now);
-	if (answer == INTAKE_TAKEN) {
-		/* The lease came after the first look: a writer may have ended in
-		 * between. */
-		if (fstat(fd, &ret->st) < 0)
-			return open_failed(dirfd, name, -errno, ret);
+	answer = is_whole(writer, rules, glimpse, &ret->st, now);
+	if (answer == INTAKE_TAKEN)
 		ret->fd = take_fd(&fd);
-	}
 	return answer;
 }

@@ -82,18 +82,15 @@ int ledger_drop(struct ledger *ledger, uint64_t serial)
 	return op ? ledger_thread_queue(ledger->thread, op, -1) : -ENOMEM;
 }
 
-int ledger_finish(struct ledger *ledger, uint64_t serial, int fd)
+int ledger_finish(struct ledger *ledger, uint64_t serial, dev_t device, int fd)
 {
 	_cleanup_(ledger_op_freep) struct ledger_op *op = NULL;
-	struct stat st;
 	int r;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
 	op = ledger_op_new(LEDGER_OP_FINISH, serial);
 	if (!op)
 		return -ENOMEM;
-	op->device = st.st_dev;
+	op->device = device;
 	r = ledger_thread_queue(ledger->thread, op, fd);
 	if (r < 0)
 		return r;

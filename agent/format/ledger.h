@@ -94,13 +94,13 @@ int ledger_put(struct ledger *ledger, const struct ledger_row *row, ledger_done_
  * 0 or -ENOMEM. */
 int ledger_drop(struct ledger *ledger, uint64_t serial);
 
-/* Drops an `uploaded` row once the filesystem of @fd (any descriptor on it but O_PATH,
- * which stays the caller's) has been synced: then its sidecar can't be lost any more.
- * Done many at a time, when LEDGER_SYNC_ROWS wait, LEDGER_SYNC_DELAY after the last
+/* Drops an `uploaded` row once the filesystem @device, of @fd (any descriptor on it but
+ * O_PATH, which stays the caller's), has been synced: then its sidecar can't be lost any
+ * more. Done many at a time, when LEDGER_SYNC_ROWS wait, LEDGER_SYNC_DELAY after the last
  * commit, or at the close. The serial is not to be used again. 0 or a negative errno, and
  * then the row stays for the next start, as it does where the filesystem could not be
  * synced. */
-int ledger_finish(struct ledger *ledger, uint64_t serial, int fd);
+int ledger_finish(struct ledger *ledger, uint64_t serial, dev_t device, int fd);
 
 /* Reads all rows of @state in the order of their serials; to be called before the first
  * put. A negative return of @row ends it and is returned. */

@@ -27,6 +27,7 @@ struct agent {
 	enum agent_mode mode;
 	sd_event *event;
 	struct ledger *ledger;
+	struct worker *disposer;
 	struct mime *mime;
 	struct http *http;
 	struct token *token;

@@ -180,6 +180,17 @@ static int on_ledger(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
+static int on_disposer(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct agent *agent = userdata;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	worker_dispatch(agent->disposer);
+	return 0;
+}
+
 static void on_room(void *userdata, const struct spool *spool)
 {
 	struct agent *agent = userdata;
@@ -229,6 +240,7 @@ static int open_services(struct agent *agent)
 		.http = agent->http,
 		.token = agent->token,
 		.ledger = agent->ledger,
+		.disposer = agent->disposer,
 		.health = &agent->health,
 		.failures = agent->failures,
 		.tally = &agent->tally,
@@ -404,6 +416,11 @@ static int open_loop(struct agent *agent)
 		r = sd_event_add_io(agent->event, NULL, ledger_fd(agent->ledger), EPOLLIN,
 				    on_ledger, agent);
 	if (r >= 0)
+		r = worker_new("disposer", &agent->disposer);
+	if (r >= 0)
+		r = sd_event_add_io(agent->event, NULL, worker_fd(agent->disposer),
+				    EPOLLIN, on_disposer, agent);
+	if (r >= 0)
 		r = sd_event_add_time(agent->event, &agent->foot_source, CLOCK_MONO,
 				      USEC_INFINITY, USEC_PER_MSEC, on_foot, agent);
 	return r;
@@ -446,8 +463,11 @@ static void finish(struct agent *agent)
 		uploader_stop(agent->uploader);
 		uploader_cancel(agent->uploader);
 	}
-	/* Ends what is being recorded, which ends its transfers. */
+	/* Ends what is being disposed of and recorded, which ends its transfers. */
+	if (agent->disposer)
+		worker_settle(agent->disposer);
 	ledger_close(agent->ledger);
+	worker_free(agent->disposer);
 	uploader_free(agent->uploader);
 	spools_free(agent->spools);
 	failures_free(agent->failures);

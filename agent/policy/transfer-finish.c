@@ -213,10 +213,45 @@ static void log_uploaded(const struct transfer *t)
 		  clock_format_span(span, duration));
 }
 
-void transfer_dispose(struct transfer *t)
+/* One disposal, of which the thread reads what is the transfer's: that does not change as
+ * long as it moves. Of what may, there is a reference or a copy. */
+struct disposing {
+	struct worker_job job;
+	struct transfer *transfer;
+	struct spool_directory *directory;
+	char *done_directory;
+	struct sidecar sidecar;
+	struct disposal disposal;
+	struct disposal_sight sight;
+	int error;
+};
+
+static void disposing_free(struct disposing *d)
 {
+	spool_directory_unref(d->directory);
+	free(d->done_directory);
+	free(d);
+}
+
+DEFINE_CLEANUP(struct disposing *, disposing_freep, disposing_free)
+
+/* NULL: out of memory. */
+static struct disposing *disposing_new(struct transfer *t, int dirfd)
+{
+	_cleanup_(disposing_freep) struct disposing *d = calloc(1, sizeof(*d));
 	const struct config_spool *spool = transfer_spool(t);
-	const struct sidecar sidecar = {
+	enum after_upload after = spool ? spool->after_upload : AFTER_KEEP;
+
+	if (!d)
+		return NULL;
+	d->transfer = t;
+	d->directory = spool_directory_ref(t->directory);
+	if (after == AFTER_MOVE) {
+		d->done_directory = strdup(spool->done_directory);
+		if (!d->done_directory)
+			return NULL;
+	}
+	d->sidecar = (struct sidecar){
 		.id = t->id,
 		.name = t->name,
 		.size = t->identity.size,
@@ -224,42 +259,94 @@ void transfer_dispose(struct transfer *t)
 		.modified = t->identity.modified,
 		.uploaded = t->uploaded,
 	};
-	struct disposal disposal = {
-		.dirfd = spool_directory_fd(t->directory),
+	d->disposal = (struct disposal){
+		.dirfd = dirfd,
 		.name = t->name,
-		.relative = spool_directory_relative(t->directory),
+		.relative = spool_directory_relative(d->directory),
 		.identity = &t->identity,
-		.after = spool ? spool->after_upload : AFTER_KEEP,
-		.done_directory = spool ? spool->done_directory : NULL,
+		.after = after,
+		.done_directory = d->done_directory,
 		.again = t->restored,
 		.alone = t->alone,
 	};
-	int r = disposal.dirfd < 0 ? disposal.dirfd
-				   : disposal_finish(&disposal, &sidecar);
+	return take_ptr(d);
+}
 
-	if (r < 0 && r != -ENOENT && r != -ESTALE) {
-		sidecar_failed(t, r);
-		return;
-	}
+/* Where the directory is gone there is no place for a receipt but the journal. */
+static void directory_gone(struct transfer *t)
+{
 	transfer_release(t);
 	transfer_report_works(t, HEALTH_DISK);
-	if (r != 1)
+	log_uploaded(t);
+	transfer_drop_row(t);
+	transfer_finish(t, TRANSFER_DONE);
+}
+
+static void disposed(struct transfer *t, const struct disposal_sight *sight, int dirfd)
+{
+	transfer_release(t);
+	transfer_report_works(t, HEALTH_DISK);
+	if (!sight->had)
 		log_uploaded(t);
-	/* Where the directory is gone there is no place for a receipt but the journal. A
-	 * row that can't be finished waits for the next start. */
-	if (r < 0)
-		transfer_drop_row(t);
-	else
-		(void)ledger_finish(t->services->ledger, t->serial, disposal.dirfd);
+	/* A row that can't be finished waits for the next start. */
+	(void)ledger_finish(t->services->ledger, t->serial, sight->device, dirfd);
 	t->serial = 0;
-	transfer_finish(t, r == 1 ? TRANSFER_WAS_DONE : TRANSFER_DONE);
+	t->intact = sight->intact;
+	transfer_finish(t, sight->had ? TRANSFER_WAS_DONE : TRANSFER_DONE);
+}
+
+static void not_disposed(struct transfer *t, int error)
+{
+	if (error == -ENOENT || error == -ESTALE)
+		directory_gone(t);
+	else
+		sidecar_failed(t, error);
+}
+
+static void run_disposal(struct worker_job *job)
+{
+	struct disposing *d = container_of(job, struct disposing, job);
+
+	d->error = disposal_finish(&d->disposal, &d->sidecar, &d->sight);
+}
+
+static void on_disposed(struct worker_job *job)
+{
+	_cleanup_(disposing_freep) struct disposing *d = container_of(job,
+								      struct disposing,
+								      job);
+	struct transfer *t = d->transfer;
+
+	if (d->error < 0)
+		not_disposed(t, d->error);
+	else
+		disposed(t, &d->sight, d->disposal.dirfd);
+}
+
+void transfer_dispose(struct transfer *t)
+{
+	int dirfd = spool_directory_fd(t->directory);
+	struct disposing *d;
+
+	if (dirfd < 0) {
+		not_disposed(t, dirfd);
+		return;
+	}
+	d = disposing_new(t, dirfd);
+	if (!d) {
+		transfer_short(t, -ENOMEM);
+		return;
+	}
+	d->job.run = run_disposal;
+	d->job.done = on_disposed;
+	transfer_leave_slot(t);
+	worker_queue(t->services->disposer, &d->job);
 }
 
 static void on_upload_recorded(void *userdata, int error)
 {
 	struct transfer *t = userdata;
 
-	t->services->recording--;
 	if (error < 0) {
 		transfer_record_failed(t, error, "recording the upload");
 		return;
@@ -270,14 +357,11 @@ static void on_upload_recorded(void *userdata, int error)
 
 void transfer_record_upload(struct transfer *t)
 {
-	struct transfer_services *services = t->services;
 	struct ledger_row row = transfer_row(t, LEDGER_UPLOADED);
-	int r = ledger_put(services->ledger, &row, on_upload_recorded, t);
+	int r = ledger_put(t->services->ledger, &row, on_upload_recorded, t);
 
-	if (r < 0) {
+	if (r < 0)
 		transfer_record_failed(t, r, "recording the upload");
-		return;
-	}
-	services->recording++;
-	services->sent(services->userdata, t);
+	else
+		transfer_leave_slot(t);
 }

@@ -118,12 +118,28 @@ void transfer_drop_row(struct transfer *t)
 	t->serial = 0;
 }
 
+void transfer_leave_slot(struct transfer *t)
+{
+	if (t->slotless)
+		return;
+	t->slotless = true;
+	t->services->recording++;
+	t->services->left(t->services->userdata, t);
+}
+
+void transfer_take_slot(struct transfer *t)
+{
+	t->services->recording -= t->slotless;
+	t->slotless = false;
+}
+
 /* ---- ends ---- */
 
 void transfer_finish(struct transfer *t, enum transfer_end how)
 {
 	struct transfer_services *services = t->services;
 
+	transfer_take_slot(t);
 	t->fd = close_fd(t->fd);
 	(void)transfer_set_bearer(t, NULL);
 	if (t->counted)

@@ -26,6 +26,7 @@
 #include "tally.h"
 #include "token.h"
 #include "verdict.h"
+#include "worker.h"
 
 enum transfer_end {
 	TRANSFER_DONE,	   /* uploaded, recorded, its sidecar is written */
@@ -59,14 +60,15 @@ struct transfer_services {
 	struct http *http;
 	struct token *token;
 	struct ledger *ledger;
+	struct worker *disposer; /* a thread for sidecars and sources */
 	struct health *health;
 	struct failures *failures;
 	struct tally *tally;
 	/* How many files wait now, for messages. */
 	size_t (*waiting)(void *userdata);
-	/* It is sent, and needs no service any more, only the disk: another may start. */
-	void (*sent)(void *userdata, struct transfer *transfer);
-	size_t recording; /* so many are, and did not end yet */
+	/* It left its slot, and asks only the disk: another may start. */
+	void (*left)(void *userdata, struct transfer *transfer);
+	size_t recording; /* so many have none: they move, and only the disk is asked */
 	/* Never from within transfer_start(), nor from transfer_look(). */
 	void (*ended)(void *userdata, struct transfer *transfer, enum transfer_end end);
 	void *userdata;
@@ -107,13 +109,15 @@ struct transfer {
 	struct http_request *request;
 	struct token_waiter waiter;
 	bool waits_for_token;
-	bool alone; /* no sidecar was beside the file when it was taken */
+	bool alone;  /* no sidecar was beside the file when it was taken */
+	bool intact; /* the file was as it was uploaded after its receipt was there */
 	uint64_t token_serial;
 	char *bearer; /* that it asked with last: an answer may repeat it */
 	bool reauthed, resigned;
-	bool counted; /* for RequestRate, and has not asked yet */
-	bool first;   /* nothing went wrong: to be started before the others */
-	bool looking; /* it goes no further than that the file is taken */
+	bool counted;  /* for RequestRate, and has not asked yet */
+	bool slotless; /* it moves, and left its slot to another */
+	bool first;    /* nothing went wrong: to be started before the others */
+	bool looking;  /* it goes no further than that the file is taken */
 	health_probes probes;
 	health_probes disowned; /* services that the request under way was not made for */
 	usec_t started, again_at; /* monotonic */
@@ -177,6 +181,11 @@ unsigned transfer_storage(const struct transfer *transfer);
 void transfer_report_failure(struct transfer *transfer, unsigned index,
 			     usec_t retry_after);
 void transfer_report_works(struct transfer *transfer, unsigned index);
+
+/* From now on it asks nobody but the disk: another may start. */
+void transfer_leave_slot(struct transfer *transfer);
+/* It has one again, if it left it. */
+void transfer_take_slot(struct transfer *transfer);
 
 /* ---- ends ---- */
 

@@ -5,9 +5,11 @@
 
 /* ---- what moves ---- */
 
+/* It waits for a disk, for as long as that takes. */
 static bool is_recording(const struct transfer *t)
 {
-	return t->step == STEP_RECORD_GRANT || t->step == STEP_RECORD_UPLOAD;
+	return t->step == STEP_RECORD_GRANT || t->step == STEP_RECORD_UPLOAD ||
+	       t->step == STEP_DISPOSE;
 }
 
 /* Another number at each step, and with each byte: a storage that answers as slowly as it

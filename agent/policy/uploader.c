@@ -451,7 +451,7 @@ static bool is_to_look_at(const struct file *file, enum transfer_end how)
 	if (file->item.stirred)
 		return true;
 	return !file->adrift && how != TRANSFER_IDLE && is_over(how) &&
-	       is_still(file, &file->transfer->identity) == 0;
+	       !file->transfer->intact && is_still(file, &file->transfer->identity) == 0;
 }
 
 static void count_end(struct uploader *u, struct file *file, bool uploaded)
@@ -466,7 +466,7 @@ static void count_end(struct uploader *u, struct file *file, bool uploaded)
 		spool_count(spool, uploaded);
 }
 
-static void on_sent(void *userdata, struct transfer *t)
+static void on_left(void *userdata, struct transfer *t)
 {
 	struct uploader *u = userdata;
 	struct file *file = t->owner;
@@ -878,7 +878,7 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 	STAILQ_INIT(&u->starting);
 	LIST_INIT(&u->drifting);
 	services->waiting = waiting;
-	services->sent = on_sent;
+	services->left = on_left;
 	services->ended = on_ended;
 	services->userdata = u;
 	r = schedule_init(&u->schedule);

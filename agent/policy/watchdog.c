@@ -18,19 +18,21 @@ struct watchdog {
 
 static void tell_slow_disk(struct watchdog *w, const struct uploader_sight *sight)
 {
-	_cleanup_free_ char *path = transfer_path(sight->recording);
+	const struct transfer *t = sight->recording;
+	bool disposes = t->step == STEP_DISPOSE;
+	_cleanup_free_ char *path = transfer_path(t);
 	const struct log_fields fields = { .file = path, .stage = "spool" };
 	char span[CLOCK_STRING_MAX];
 
 	if (w->told_slow)
 		return;
 	w->told_slow = true;
-	log_event(
-		LOG_WARNING, LOG_DISK_SLOW, &fields,
-		"The disk of %s does not answer: the record of %s has waited for %s to be "
-		"written. Nothing is lost; it goes on when the disk does.",
-		w->state_directory, path ? path : sight->recording->name,
-		clock_format_span(span, sight->pulse.recording));
+	log_event(LOG_WARNING, LOG_DISK_SLOW, &fields,
+		  "The disk of %s does not answer: the %s of %s has waited for %s to be "
+		  "written. Nothing is lost; it goes on when the disk does.",
+		  disposes ? spool_directory_path(t->directory) : w->state_directory,
+		  disposes ? "sidecar" : "record", path ? path : t->name,
+		  clock_format_span(span, sight->pulse.recording));
 }
 
 static char *describe_due(const struct watchdog *w, const struct uploader_sight *sight)

@@ -570,7 +570,8 @@ void check_idle(void)
 	const char *name;
 
 	if (sim_wakes_at() != USEC_INFINITY || !sim_config_has_spool() ||
-	    sim_services_are_busy() || sim_watch_pending() > 0 || sim_ledger_is_busy())
+	    sim_services_are_busy() || sim_watch_pending() > 0 || sim_ledger_is_busy() ||
+	    sim_worker_is_busy())
 		return;
 	name = sim_due_file("");
 	if (name)

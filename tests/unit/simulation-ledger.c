@@ -157,7 +157,7 @@ static void on_tell(void *userdata)
 	struct ledger *l = userdata;
 
 	l->tell = NULL;
-	sim_ledger_ready(true);
+	sim_io_ready(SIM_FD_LEDGER, true);
 }
 
 static void on_commit(void *userdata);
@@ -275,7 +275,7 @@ int __wrap_ledger_fd(const struct ledger *l);
 int __wrap_ledger_fd(const struct ledger *l)
 {
 	(void)l;
-	return -1;
+	return SIM_FD_LEDGER;
 }
 
 static void tell_all(struct ledger *l)
@@ -292,7 +292,7 @@ static void tell_all(struct ledger *l)
 void __wrap_ledger_dispatch(struct ledger *l);
 void __wrap_ledger_dispatch(struct ledger *l)
 {
-	sim_ledger_ready(false);
+	sim_io_ready(SIM_FD_LEDGER, false);
 	tell_all(l);
 }
 
@@ -311,7 +311,7 @@ int __wrap_ledger_put(struct ledger *l, const struct ledger_row *row, ledger_don
 		sim.sabotaged++;
 		op = calloc(1, sizeof(*op));
 		TAILQ_INSERT_TAIL(&l->ended, op, link);
-		sim_ledger_ready(true);
+		sim_io_ready(SIM_FD_LEDGER, true);
 	} else {
 		op = queue_op(l, OP_PUT, row->serial);
 		op->row = row_new(row);
@@ -337,9 +337,10 @@ int __wrap_ledger_broken(struct ledger *l)
 	return 0;
 }
 
-int __wrap_ledger_finish(struct ledger *l, uint64_t serial, int fd);
-int __wrap_ledger_finish(struct ledger *l, uint64_t serial, int fd)
+int __wrap_ledger_finish(struct ledger *l, uint64_t serial, dev_t device, int fd);
+int __wrap_ledger_finish(struct ledger *l, uint64_t serial, dev_t device, int fd)
 {
+	(void)device;
 	(void)fd;
 	if (sim_device())
 		queue_op(l, OP_FINISH, serial);

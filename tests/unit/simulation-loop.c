@@ -174,7 +174,7 @@ void sim_cancel(struct sim_event *event)
 
 /* ---- the loop: as sd-event's, one source a turn ---- */
 
-enum source_kind { SOURCE_DEFER, SOURCE_TIME, SOURCE_LEDGER, SOURCE_SIGNAL, SOURCE_POST };
+enum source_kind { SOURCE_DEFER, SOURCE_TIME, SOURCE_IO, SOURCE_SIGNAL, SOURCE_POST };
 
 struct sd_event_source {
 	sd_event *event;
@@ -182,8 +182,8 @@ struct sd_event_source {
 	int enabled;
 	int64_t priority;
 	usec_t at;
-	int number;   /* SOURCE_SIGNAL */
-	bool pending; /* the same */
+	int number;   /* SOURCE_SIGNAL, SOURCE_IO */
+	bool pending; /* SOURCE_SIGNAL */
 	unsigned references;
 	union {
 		sd_event_handler_t plain;
@@ -203,7 +203,7 @@ struct sd_event {
 };
 
 static sd_event *loop;
-static bool ledger_ready;
+static bool io_ready[SIM_FDS];
 static struct {
 	uint64_t at_once, this_second, events_before;
 	usec_t second;
@@ -294,10 +294,12 @@ int __wrap_sd_event_add_io(sd_event *event, sd_event_source **ret, int fd,
 			   uint32_t events, sd_event_io_handler_t callback,
 			   void *userdata)
 {
+	struct sd_event_source *source = add(event, SOURCE_IO, userdata);
+
 	(void)ret;
-	(void)fd;
 	(void)events;
-	add(event, SOURCE_LEDGER, userdata)->call.io = callback;
+	source->number = fd;
+	source->call.io = callback;
 	return 0;
 }
 
@@ -350,7 +352,7 @@ int __wrap_sd_event_new(sd_event **ret)
 	loop = calloc(1, sizeof(*loop));
 	TAILQ_INIT(&loop->enabled);
 	LIST_INIT(&loop->all);
-	ledger_ready = false;
+	memset(io_ready, 0, sizeof(io_ready));
 	*ret = loop;
 	return 0;
 }
@@ -414,7 +416,7 @@ static bool is_pending(const struct sd_event_source *source)
 	switch (source->kind) {
 	case SOURCE_DEFER: return true;
 	case SOURCE_TIME: return source->at <= clock_monotonic();
-	case SOURCE_LEDGER: return ledger_ready;
+	case SOURCE_IO: return io_ready[source->number];
 	case SOURCE_SIGNAL: return source->pending;
 	case SOURCE_POST: break;
 	}
@@ -452,7 +454,7 @@ static void call(struct sd_event_source *source)
 	case SOURCE_DEFER:
 	case SOURCE_POST: source->call.plain(source, source->userdata); break;
 	case SOURCE_TIME: source->call.time(source, source->at, source->userdata); break;
-	case SOURCE_LEDGER: source->call.io(source, 0, 0, source->userdata); break;
+	case SOURCE_IO: source->call.io(source, 0, 0, source->userdata); break;
 	case SOURCE_SIGNAL:
 		source->pending = false;
 		source->call.signal(source, &info, source->userdata);
@@ -602,9 +604,9 @@ void sim_hang_up(void)
 	send_signal(SIGHUP);
 }
 
-void sim_ledger_ready(bool ready)
+void sim_io_ready(enum sim_fd fd, bool ready)
 {
-	ledger_ready = ready;
+	io_ready[fd] = ready;
 }
 
 void sim_kill_at_call(unsigned nth)

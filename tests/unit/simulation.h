@@ -130,8 +130,9 @@ void sim_turn(sim_fn run, void *userdata);
 /* Sends the agent SIGTERM, SIGHUP. */
 void sim_terminate(void);
 void sim_hang_up(void);
-/* The ledger has something to tell. */
-void sim_ledger_ready(bool ready);
+/* Who has something to tell. */
+enum sim_fd { SIM_FD_LEDGER, SIM_FD_WORKER, SIM_FDS };
+void sim_io_ready(enum sim_fd fd, bool ready);
 /* When the agent will do something by itself; USEC_INFINITY: never. */
 usec_t sim_wakes_at(void);
 /* Kills the agent: now, or at its @nth call of a device from now. */
@@ -226,6 +227,11 @@ void sim_ledger_crash(void);
 /* A row on the disk for an upload of @identity. */
 bool sim_ledger_has_upload(const struct fs_identity *identity);
 bool sim_ledger_is_busy(void);
+
+/* ---- the thread that disposes (simulation-worker.c) ---- */
+
+/* As slow as the ledger, and it may be killed in the midst of a job. */
+bool sim_worker_is_busy(void);
 
 /* ---- the services (simulation-service.c) ---- */
 

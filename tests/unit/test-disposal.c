@@ -99,7 +99,10 @@ static int done_of(struct scene *s)
 
 static int finish(struct scene *s)
 {
-	return disposal_finish(&s->disposal, &s->sidecar);
+	struct disposal_sight sight;
+	int r = disposal_finish(&s->disposal, &s->sidecar, &sight);
+
+	return r < 0 ? r : sight.had;
 }
 
 static int finish_again(struct scene *s)

@@ -895,6 +895,14 @@ static void drain_syncfs(void)
 	syncfs_seen.calls = 0;
 }
 
+static int finish(struct ledger *ledger, uint64_t serial, int fd)
+{
+	struct stat st = {};
+
+	(void)fstat(fd, &st);
+	return ledger_finish(ledger, serial, st.st_dev, fd);
+}
+
 static void test_finish_at_the_close(void **state)
 {
 	struct world *w = *state;
@@ -906,8 +914,7 @@ static void test_finish_at_the_close(void **state)
 	fd = open_spool(w);
 	assert_int_equal(fstat(fd, &st), 0);
 	for (unsigned i = 0; i < 10; i++)
-		assert_int_equal(ledger_finish(w->ledger,
-					       put_new(w, LEDGER_UPLOADED, "a"), fd),
+		assert_int_equal(finish(w->ledger, put_new(w, LEDGER_UPLOADED, "a"), fd),
 				 0);
 	put_new(w, LEDGER_UPLOADED, "b");
 	/* Finished ones no longer count, but are there until the filesystem is synced. */
@@ -935,8 +942,7 @@ static void test_finish_when_idle(void **state)
 	fds = count_entries("/proc/self/fd");
 	idle.calls = 0;
 	idle.expires = true;
-	assert_int_equal(ledger_finish(w->ledger, put_new(w, LEDGER_UPLOADED, "a"), fd),
-			 0);
+	assert_int_equal(finish(w->ledger, put_new(w, LEDGER_UPLOADED, "a"), fd), 0);
 	wait_for_semaphore(&syncfs_seen.called);
 	/* One transaction after another: when this one is done, so is the deletion. */
 	put_new(w, LEDGER_UPLOADED, "b");
@@ -967,13 +973,12 @@ static void test_finish_when_many_wait(void **state)
 
 		assert_int_equal(ledger_put(w->ledger, &row, NULL, NULL), 0);
 		if (i > 0)
-			assert_int_equal(ledger_finish(w->ledger, row.serial, fd), 0);
+			assert_int_equal(finish(w->ledger, row.serial, fd), 0);
 	}
 	put_new(w, LEDGER_UPLOADED, "b");
 	assert_int_equal(syncfs_seen.calls, 0);
 	assert_counts(w, 0, 2, 0);
-	assert_int_equal(ledger_finish(w->ledger, put_new(w, LEDGER_UPLOADED, "c"), fd),
-			 0);
+	assert_int_equal(finish(w->ledger, put_new(w, LEDGER_UPLOADED, "c"), fd), 0);
 	wait_for_semaphore(&syncfs_seen.called);
 	put_new(w, LEDGER_UPLOADED, "d");
 	assert_int_equal(ask(w, "SELECT count(*) FROM file"), 3);
@@ -989,12 +994,11 @@ static void test_finish_without_a_sync_keeps_the_row(void **state)
 	open_ledger(w);
 	fd = open_spool(w);
 	syncfs_seen.error = EIO;
-	assert_int_equal(ledger_finish(w->ledger, put_new(w, LEDGER_UPLOADED, "a"), fd),
-			 0);
+	assert_int_equal(finish(w->ledger, put_new(w, LEDGER_UPLOADED, "a"), fd), 0);
 	reopen(w);
 	assert_string_equal(names_of(w, LEDGER_UPLOADED), "a ");
 	syncfs_seen.error = 0;
-	assert_int_equal(ledger_finish(w->ledger, 1, fd), 0);
+	assert_int_equal(finish(w->ledger, 1, fd), 0);
 	reopen(w);
 	assert_string_equal(names_of(w, LEDGER_UPLOADED), "");
 	close(fd);
@@ -1007,7 +1011,7 @@ static void test_finish_with_a_bad_descriptor(void **state)
 
 	open_ledger(w);
 	serial = put_new(w, LEDGER_UPLOADED, "a");
-	assert_int_equal(ledger_finish(w->ledger, serial, -1), -EBADF);
+	assert_int_equal(finish(w->ledger, serial, -1), -EBADF);
 	reopen(w);
 	assert_counts(w, 0, 1, 0);
 }
@@ -1025,7 +1029,7 @@ static void test_failed_drops_and_finishes_come_back(void **state)
 	b = put_new(w, LEDGER_UPLOADED, "b");
 	disk_fail(DISK_WRITE, SQLITE_FULL, 0);
 	assert_int_equal(ledger_drop(w->ledger, a), 0);
-	assert_int_equal(ledger_finish(w->ledger, b, fd), 0);
+	assert_int_equal(finish(w->ledger, b, fd), 0);
 	row = row_of(ledger_serial(w->ledger), LEDGER_GRANTED, "c");
 	assert_int_equal(put(w, &row), -ENOSPC);
 	assert_int_equal(ask(w, "SELECT count(*) FROM file"), 2);
@@ -1620,7 +1624,7 @@ static void on_closing(void *userdata, int error)
 
 	assert_int_equal(error, 0);
 	c->put = ledger_put(c->w->ledger, &row, NULL, NULL);
-	c->finish = ledger_finish(c->w->ledger, c->serial, c->fd);
+	c->finish = finish(c->w->ledger, c->serial, c->fd);
 }
 
 static void test_close_does_what_is_owed(void **state)
@@ -1655,8 +1659,7 @@ static void test_close_leaves_nothing_behind(void **state)
 	open_ledger(w);
 	assert_int_equal(count_entries("/proc/self/task"), threads + 1);
 	fd = open_spool(w);
-	assert_int_equal(ledger_finish(w->ledger, put_new(w, LEDGER_UPLOADED, "a"), fd),
-			 0);
+	assert_int_equal(finish(w->ledger, put_new(w, LEDGER_UPLOADED, "a"), fd), 0);
 	close(fd);
 	close_ledger(w);
 	assert_int_equal(count_entries("/proc/self/fd"), fds);
