@@ -22,6 +22,14 @@ static void on_grant_recorded(void *userdata, int error)
 		return;
 	}
 	t->recorded = true;
+	if (t->slotless)
+		t->services->granted(t->services->userdata, t);
+	else
+		transfer_go_on_granted(t);
+}
+
+void transfer_go_on_granted(struct transfer *t)
+{
 	if (t->services->stopping) {
 		transfer_pause(t);
 		return;
@@ -41,6 +49,8 @@ void transfer_record_grant(struct transfer *t)
 	r = ledger_put(t->services->ledger, &row, on_grant_recorded, t);
 	if (r < 0)
 		transfer_record_failed(t, r, "recording the grant");
+	else if (t->services->leaves(t->services->userdata, t))
+		transfer_leave_slot(t);
 }
 
 /* ---- ask ---- */
