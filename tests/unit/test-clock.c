@@ -214,6 +214,28 @@ static void test_round_trip(void **state)
 	assert_round_trip((struct timespec){ INT64_MIN, 0 });
 }
 
+/* Each day that RFC 3339 can write, and each that its digits can but no calendar has, as
+ * timegm() knows them. */
+static void test_calendar(void **state)
+{
+	(void)state;
+	for (int day = 0; day < 10000 * 12 * 33; day++) {
+		const int year = day / 33 / 12, month = day / 33 % 12, mday = day % 33;
+		struct tm tm = { .tm_year = year - 1900,
+				 .tm_mon = month,
+				 .tm_mday = mday };
+		time_t expected = timegm(&tm);
+		struct timespec t = {};
+		char text[CLOCK_STRING_MAX];
+
+		(void)snprintf(text, sizeof(text), "%04d-%02d-%02dT00:00:00Z", year,
+			       month + 1, mday);
+		if (clock_parse(text, &t) != (tm.tm_mday == mday ? 0 : -EINVAL) ||
+		    (tm.tm_mday == mday && t.tv_sec != expected))
+			fail_msg("%s became %jd", text, (intmax_t)t.tv_sec);
+	}
+}
+
 static void test_format_span(void **state)
 {
 	static const struct {
@@ -287,8 +309,8 @@ int main(void)
 		cmocka_unit_test(test_add_and_sub), cmocka_unit_test(test_timespec),
 		cmocka_unit_test(test_clocks),	    cmocka_unit_test(test_format),
 		cmocka_unit_test(test_parse),	    cmocka_unit_test(test_parse_faults),
-		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_format_span),
-		cmocka_unit_test(test_parse_http),
+		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_calendar),
+		cmocka_unit_test(test_format_span), cmocka_unit_test(test_parse_http),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
