@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <inttypes.h>
 #include <json-c/printbuf.h>
 
 #include "json.h"
@@ -9,19 +8,6 @@
 #define NUMBER_MAX 24
 
 DEFINE_CLEANUP(struct json_tokener *, tokener_freep, json_tokener_free)
-
-/* json-c's own check lets overlong forms and surrogates pass. */
-static int check_utf8(const char *text, size_t length)
-{
-	_cleanup_free_ char *clean = NULL;
-
-	if (memchr(text, '\0', length))
-		return -EBADMSG;
-	clean = text_to_utf8(text, length);
-	if (!clean)
-		return -ENOMEM;
-	return strlen(clean) == length && memcmp(clean, text, length) == 0 ? 0 : -EBADMSG;
-}
 
 /* json-c does not look whether the text of a string grew: where there is no memory, a
  * part of it would be missing. So its room is made before. */
@@ -43,11 +29,10 @@ int json_parse(const char *text, size_t length, enum json_type type,
 	/* A number could go on past the end of the text; these two can't. */
 	assert(type == json_type_object || type == json_type_array);
 
-	if (length == 0 || length > JSON_SIZE_MAX)
+	/* json-c's own check of UTF-8 lets overlong forms and surrogates pass. */
+	if (length == 0 || length > JSON_SIZE_MAX || memchr(text, '\0', length) ||
+	    !text_is_utf8(text, length))
 		return -EBADMSG;
-	r = check_utf8(text, length);
-	if (r < 0)
-		return r;
 	tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
 	if (!tokener)
 		return -ENOMEM;
@@ -145,11 +130,10 @@ int json_add_unsigned(struct json_object *object, const char *key, uint64_t valu
  * part is missing. This one remembers. */
 static void put(struct json_writer *writer, const char *text, size_t length)
 {
-	size_t room = MAX(2 * writer->room, writer->length + length + ROOM_MIN);
-
 	if (writer->failed || length == 0)
 		return;
 	if (writer->length + length > writer->room) {
+		size_t room = MAX(2 * writer->room, writer->length + length + ROOM_MIN);
 		char *larger = realloc(writer->text, room);
 
 		writer->failed = !larger;
@@ -268,8 +252,9 @@ static void put_key(struct json_writer *writer, const char *key)
 {
 	if (writer->inside)
 		put_char(writer, ',');
-	put_string(writer, key, strlen(key));
-	put_char(writer, ':');
+	put_char(writer, '"');
+	put(writer, key, strlen(key));
+	put(writer, "\":", 2);
 	writer->inside = true;
 }
 
@@ -287,35 +272,46 @@ void json_write_close(struct json_writer *writer)
 	writer->inside = true;
 }
 
-static bool is_ascii(const char *bytes)
+/* Of the text that most texts are: it stands for itself, and is UTF-8. */
+static size_t plain_ascii(const char *bytes)
 {
-	while ((signed char)*bytes > 0)
-		bytes++;
-	return *bytes == '\0';
+	size_t length = 0;
+
+	while ((signed char)bytes[length] > 0 && is_plain(bytes[length]))
+		length++;
+	return length;
 }
 
 void json_write_string(struct json_writer *writer, const char *key, const char *bytes)
 {
 	_cleanup_free_ char *clean = NULL;
+	size_t plain;
 
 	if (!bytes)
 		return;
-	if (!is_ascii(bytes)) {
+	put_key(writer, key);
+	plain = plain_ascii(bytes);
+	if (bytes[plain]) {
 		clean = text_to_utf8(bytes, strlen(bytes));
 		writer->failed |= !clean;
-		bytes = clean ? clean : "";
+		put_string(writer, clean, clean ? strlen(clean) : 0);
+		return;
 	}
-	put_key(writer, key);
-	put_string(writer, bytes, strlen(bytes));
+	put_char(writer, '"');
+	put(writer, bytes, plain);
+	put_char(writer, '"');
 }
 
 void json_write_unsigned(struct json_writer *writer, const char *key, uint64_t value)
 {
-	char digits[NUMBER_MAX];
-	int length = snprintf(digits, sizeof(digits), "%" PRIu64, value);
+	char digits[NUMBER_MAX], *end = digits + sizeof(digits), *p = end;
 
+	do {
+		*--p = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
 	put_key(writer, key);
-	put(writer, digits, (size_t)length);
+	put(writer, p, (size_t)(end - p));
 }
 
 char *json_write_end(struct json_writer *writer, const char *end)

@@ -51,6 +51,24 @@ static int decode(const unsigned char *s, size_t left, uint32_t *ret)
 	return length;
 }
 
+bool text_is_utf8(const char *bytes, size_t length)
+{
+	for (size_t at = 0; at < length;) {
+		uint32_t value;
+		int n;
+
+		if ((signed char)bytes[at] >= 0) {
+			at++;
+			continue;
+		}
+		n = decode((const unsigned char *)bytes + at, length - at, &value);
+		if (n < 0)
+			return false;
+		at += (size_t)n;
+	}
+	return true;
+}
+
 char *text_to_utf8(const char *bytes, size_t length)
 {
 	char *text = malloc(length * STRLEN(REPLACEMENT) + 1), *out = text;
@@ -98,6 +116,15 @@ static bool is_harmless(char c)
 	return c >= 0x20 && c < 0x7F && c != '\\';
 }
 
+static size_t harmless_run(const char *bytes, size_t length)
+{
+	size_t run = 0;
+
+	while (run < length && is_harmless(bytes[run]))
+		run++;
+	return run;
+}
+
 char *text_escape(const char *bytes, size_t length)
 {
 	char *text = malloc(length * STRLEN("\\xHH") + 1), *out = text;
@@ -105,14 +132,14 @@ char *text_escape(const char *bytes, size_t length)
 	if (!text)
 		return NULL;
 	for (size_t at = 0; at < length;) {
+		size_t run = harmless_run(bytes + at, length - at), end;
 		uint32_t value = 0;
-		size_t end;
 		int n;
 
-		if (is_harmless(bytes[at])) {
-			*out++ = bytes[at++];
-			continue;
-		}
+		out = mempcpy(out, bytes + at, run);
+		at += run;
+		if (at == length)
+			break;
 		n = decode((const unsigned char *)bytes + at, length - at, &value);
 		end = at + (size_t)abs(n);
 		if (n > 0 && value != '\\' && !is_hazardous(value))

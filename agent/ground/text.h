@@ -13,6 +13,9 @@
  * The caller frees it. NULL: out of memory. */
 char *text_to_utf8(const char *bytes, size_t length);
 
+/* Whether @bytes are valid UTF-8, as they are. */
+bool text_is_utf8(const char *bytes, size_t length);
+
 /* A copy of @bytes that is safe on a terminal and in a one-line message: control
  * characters (C0, DEL, C1), line and paragraph separators, bidirectional controls and
  * ill-formed bytes are written as \n, \t, \\ (for the backslash itself) or \xHH for each

@@ -34,6 +34,9 @@ static void check(const struct text *table, size_t count,
 		memcpy(bytes, table[i].bytes, table[i].length);
 		text = convert(bytes, table[i].length);
 		assert_string_equal(text, table[i].expected);
+		if (convert == text_to_utf8)
+			assert_int_equal(text_is_utf8(bytes, table[i].length),
+					 memcmp(bytes, text, table[i].length) == 0);
 	}
 }
 
