@@ -113,30 +113,56 @@ struct words {
 	const char *well;  /* and until when */
 };
 
-static const struct words *service_words(const char *name)
+/* The disks of spools bear their paths, in status.json as text. */
+static bool is_of_spool(const struct explain *e, const struct snapshot_service *s)
+{
+	const char *path = e->spool->path;
+	_cleanup_free_ char *target = text_to_utf8(path, strlen(path));
+
+	return streq(s->name, "disk") && target && streq(s->target, target);
+}
+
+/* Of the disks of spools only its own. */
+static bool concerns(const struct explain *e, const struct snapshot_service *s)
+{
+	const char *path = e->config->state.directory;
+	_cleanup_free_ char *target = text_to_utf8(path, strlen(path));
+
+	return !streq(s->name, "disk") || (target && streq(s->target, target)) ||
+	       is_of_spool(e, s);
+}
+
+static const struct words *service_words(const struct explain *e,
+					 const struct snapshot_service *s)
 {
 	static const struct words services[] = {
 		{ "auth", "Authorization fails", "the token server is asked again",
 		  "when it gives a token" },
 		{ "api", "The API is away", "the API is asked again", "when it is back" },
-		{ "disk", "The disk can't be written", "the disk is tried again",
-		  "when it can be written" },
+		{ "disk", "The disk of the state directory can't be written",
+		  "the disk is tried again", "when it can be written" },
 		{ "storage", "The storage is away", "the storage is asked again",
 		  "when it is back" },
 	};
+	static const struct words spool = { "disk",
+					    "The disk of this spool can't be written",
+					    "the disk is tried again",
+					    "when it can be written" };
 	static const struct words other = { "", "A service is away",
 					    "the service is asked again",
 					    "when it is back" };
 
+	if (is_of_spool(e, s))
+		return &spool;
 	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-		if (streq(services[i].name, name))
+		if (streq(services[i].name, s->name))
 			return &services[i];
 	return &other;
 }
 
 static void tell_away(struct explain *e, const struct snapshot_service *s)
 {
-	const struct words *words = service_words(s->name);
+	const struct words *words = service_words(e, s);
 	char since[CLOCK_STRING_MAX], at[CLOCK_STRING_MAX];
 	const char *why = s->why ? s->why : "no reason is known";
 
@@ -251,7 +277,8 @@ void explain_live(struct explain *e)
 	if (tell_retry(e))
 		return;
 	for (size_t i = 0; i < e->live.service_count; i++)
-		if (e->live.services[i].health == SNAPSHOT_AWAY)
+		if (e->live.services[i].health == SNAPSHOT_AWAY &&
+		    concerns(e, &e->live.services[i]))
 			tell_away(e, &e->live.services[i]);
 	tell_spool(e);
 	tell_queue(e);

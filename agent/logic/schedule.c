@@ -321,6 +321,13 @@ struct item *schedule_peek(struct schedule *schedule, unsigned lane, enum item_s
 	return queue ? TAILQ_FIRST(&queue->items) : NULL;
 }
 
+struct item *schedule_peek_after(const struct item *item)
+{
+	struct schedule_queue *queue = TAILQ_NEXT(queue_of(item), turn);
+
+	return queue ? TAILQ_FIRST(&queue->items) : NULL;
+}
+
 struct item *schedule_search(struct schedule *schedule, unsigned lane,
 			     bool (*suits)(const struct item *item))
 {

@@ -96,6 +96,9 @@ void schedule_ready(struct schedule *schedule, struct item *item, bool first);
 /* The next item of @lane and @size for a free slot, still in ITEM_READY, or NULL. */
 struct item *schedule_peek(struct schedule *schedule, unsigned lane, enum item_size size);
 
+/* The same, of the owner whose turn comes after that of @item, which is such a one. */
+struct item *schedule_peek_after(const struct item *item);
+
 /* One of those of @lane that @suits, or NULL: there is none. */
 struct item *schedule_search(struct schedule *schedule, unsigned lane,
 			     bool (*suits)(const struct item *item));

@@ -14,6 +14,7 @@
 #include "mime.h"
 #include "progress.h"
 #include "report.h"
+#include "spool-disks.h"
 #include "spools.h"
 #include "tally.h"
 #include "token.h"
@@ -32,6 +33,7 @@ struct agent {
 	struct http *http;
 	struct token *token;
 	struct health health;
+	struct spool_disks disks;
 	struct failures *failures;
 	struct transfer_services services;
 	struct uploader *uploader;

@@ -36,12 +36,17 @@ static struct progress_counts progress_of(const struct agent *agent)
 static char *trouble_text(const struct agent *agent)
 {
 	const struct health_service *away = health_away(&agent->health);
-	char *text;
+	const struct spool_disk *disk = LIST_FIRST(&agent->disks.away);
+	char *text = NULL;
+	int r = 0;
 
-	if (!away || asprintf(&text, "%s (%s)", health_words(&agent->health, away),
-			      away->name) < 0)
-		return NULL;
-	return text;
+	if (away)
+		r = asprintf(&text, "%s (%s)", health_words(&agent->health, away),
+			     away->name);
+	else if (disk)
+		r = asprintf(&text, "the disk of the spool %s can't be written (%s)",
+			     disk->spool, disk->path);
+	return r < 0 ? NULL : text;
 }
 
 static void show_foot(struct agent *agent)
@@ -100,6 +105,7 @@ static void whom_to_ask(void *userdata, struct survey *ret)
 		.state = state_of(agent),
 		.uploader = agent->uploader,
 		.health = &agent->health,
+		.disks = &agent->disks,
 		.spools = spools,
 		.spool_count = count,
 	};
@@ -233,6 +239,7 @@ static int open_services(struct agent *agent)
 	health_init(&agent->health, &backoff, config->api.request_interval,
 		    config->api.request_burst);
 	settings_name_services(&agent->health, config);
+	spool_disks_init(&agent->disks, &backoff);
 	agent->services = (struct transfer_services){
 		.config = config,
 		.settings = 1,
@@ -242,6 +249,7 @@ static int open_services(struct agent *agent)
 		.ledger = agent->ledger,
 		.disposer = agent->disposer,
 		.health = &agent->health,
+		.disks = &agent->disks,
 		.failures = agent->failures,
 		.tally = &agent->tally,
 	};
@@ -276,10 +284,15 @@ static bool nothing_left(const struct agent *agent)
 	return spools_are_quiet(agent->spools) && uploader_is_idle(agent->uploader, true);
 }
 
-/* A drain must end: it gives the service as many probes as a file gets tries. */
+/* A drain must end: it gives the service as many probes as a file gets tries. The disk of
+ * one spool ends it only where no other has files on their way. */
 static bool gives_up(const struct agent *agent)
 {
-	return health_failures(&agent->health) >= agent->config->retry.max_attempts;
+	uint64_t probes = agent->config->retry.max_attempts;
+
+	return health_failures(&agent->health) >= probes ||
+	       (spool_disks_failures(&agent->disks) >= probes &&
+		uploader_is_idle(agent->uploader, false));
 }
 
 /* Each time that something was done and there is no more to do now, but to scan. */
@@ -470,6 +483,7 @@ static void finish(struct agent *agent)
 	worker_free(agent->disposer);
 	uploader_free(agent->uploader);
 	spools_free(agent->spools);
+	spool_disks_done(&agent->disks);
 	failures_free(agent->failures);
 	watchdog_free(agent->watchdog);
 	report_free(agent->report);

@@ -17,9 +17,12 @@ static const struct {
 	[HEALTH_API] = { "The API is away", "The API is back", "the API is away",
 			 "api unreachable", "api refusing", LOG_SERVICE_AWAY,
 			 LOG_SERVICE_BACK },
-	[HEALTH_DISK] = { "The disk can't be written", "The disk can be written again",
-			  "the disk can't be written", "disk unwritable",
-			  "disk unwritable", LOG_DISK_AWAY, LOG_DISK_BACK },
+	[HEALTH_DISK] = { "The disk of the state directory can't be written",
+			  "The disk of the state directory can be written again",
+			  "the disk of the state directory can't be written",
+			  "disk of the state directory unwritable",
+			  "disk of the state directory unwritable", LOG_DISK_AWAY,
+			  LOG_DISK_BACK },
 	[HEALTH_STORAGE] = { "The storage is away", "The storage is back",
 			     "the storage is away", "storage unreachable",
 			     "storage refusing", LOG_SERVICE_AWAY, LOG_SERVICE_BACK },
@@ -265,11 +268,8 @@ void health_failed(struct health *health, unsigned index, health_probes *probes,
 	service->refuses = is_refusal(failure->http_status);
 	opened = breaker_failed(&service->breaker, probe, now, failure->retry_after,
 				random_draw()) == BREAKER_OPENED;
-	if (opened) {
-		if (failure->where)
-			snprintf(service->name, HEALTH_NAME_MAX, "%s", failure->where);
+	if (opened)
 		service->since = clock_realtime();
-	}
 	if (opened || (probe && service->renewed)) {
 		service->renewed = false;
 		say_gone(service, part_of(index), failure, now);

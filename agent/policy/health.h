@@ -103,10 +103,9 @@ bool health_enter(struct health *health, unsigned index, health_probes *probes,
 void health_unasked(struct health *health);
 
 struct health_failure {
-	const char *why;    /* for people */
-	const char *where;  /* what to call the service from now on; NULL: as before */
-	usec_t retry_after; /* what the service asked for; 0: nothing */
-	int http_status;    /* 0: none */
+	const char *why;	/* for people */
+	usec_t retry_after;	/* what the service asked for; 0: nothing */
+	int http_status;	/* 0: none */
 	const char *error_code; /* NULL: none */
 	size_t waiting;		/* files that now have to wait */
 };

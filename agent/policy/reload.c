@@ -139,6 +139,7 @@ static void apply_to_services(struct agent *agent, const struct config *config,
 static void apply(struct agent *agent, struct config *config, struct plan *plan,
 		  unsigned services)
 {
+	const struct backoff backoff = settings_for_breakers(config);
 	struct config *old = agent->config;
 
 	settings_log(config);
@@ -151,6 +152,7 @@ static void apply(struct agent *agent, struct config *config, struct plan *plan,
 	apply_to_services(agent, config, services);
 	report_configure(agent->report, config);
 	spools_apply(agent->spools, plan->spools, agent->uploader);
+	spool_disks_configure(&agent->disks, &backoff, config);
 	config_free(old);
 }
 

@@ -175,6 +175,20 @@ static char *service_trouble(const struct health *health,
 	return text;
 }
 
+static char *disk_trouble(const struct spool_disk *disk)
+{
+	char since[CLOCK_STRING_MAX], *text;
+	_cleanup_free_ char *why = disk->why ? plain_text(disk->why, strlen(disk->why),
+							  WHY_MAX)
+					     : NULL;
+
+	format_since(since, disk->since);
+	if (asprintf(&text, "; disk of the spool %s unwritable since %s (%s): %s",
+		     disk->spool, since, disk->path, why ? why : "") < 0)
+		return NULL;
+	return text;
+}
+
 static char *spool_trouble(const struct spool *spool)
 {
 	const struct spool_stats stats = spool_stats(spool);
@@ -193,8 +207,11 @@ static char *spool_trouble(const struct spool *spool)
 static char *trouble_text(const struct survey *survey)
 {
 	const struct health_service *away = health_away(survey->health);
+	const struct spool_disk *disk = LIST_FIRST(&survey->disks->away);
 	char *text = away ? service_trouble(survey->health, away) : NULL;
 
+	if (disk && !text)
+		text = disk_trouble(disk);
 	for (size_t i = 0; i < survey->spool_count && !text; i++)
 		text = spool_trouble(survey->spools[i]);
 	return text;

@@ -210,14 +210,15 @@ static size_t waiting_for(const struct tour *tour, unsigned index)
 	return waiting;
 }
 
+static const char *const NAMES[] = {
+	[HEALTH_AUTH] = "auth",
+	[HEALTH_API] = "api",
+	[HEALTH_DISK] = "disk",
+	[HEALTH_STORAGE] = "storage",
+};
+
 static int add_service(struct tour *tour, unsigned index)
 {
-	static const char *const NAMES[] = {
-		[HEALTH_AUTH] = "auth",
-		[HEALTH_API] = "api",
-		[HEALTH_DISK] = "disk",
-		[HEALTH_STORAGE] = "storage",
-	};
 	const struct health_service *from = &tour->survey->health->services[index];
 	struct snapshot *snapshot = &tour->snapshot;
 	struct snapshot_service *to = &snapshot->services[snapshot->service_count++];
@@ -235,18 +236,66 @@ static int add_service(struct tour *tour, unsigned index)
 	return replace_string(&to->why, from->why);
 }
 
+struct queue {
+	const struct spool_disk *disk;
+	size_t waiting; /* files */
+};
+
+static void count_waiting(void *userdata, const struct uploader_file *file)
+{
+	const struct spool *spool = spool_of(file->directory);
+	struct queue *queue = userdata;
+
+	queue->waiting += file->state == ITEM_READY && spool &&
+			  streq(spool_config(spool)->path, queue->disk->path);
+}
+
+/* The disk of a spool, which is away. Called as that of the state is, by its path. */
+static int add_disk(struct tour *tour, const struct spool_disk *disk)
+{
+	struct snapshot *snapshot = &tour->snapshot;
+	struct snapshot_service *to = &snapshot->services[snapshot->service_count++];
+	struct queue queue = { .disk = disk };
+
+	uploader_each(tour->survey->uploader, count_waiting, &queue);
+	to->health = SNAPSHOT_AWAY;
+	to->since = disk->since;
+	to->waiting = queue.waiting;
+	if (disk->breaker.state == BREAKER_OPEN)
+		to->next_try = to_real(&tour->now, disk->breaker.next_probe);
+	if (replace_string(&to->name, NAMES[HEALTH_DISK]) < 0 ||
+	    replace_string(&to->target, disk->path) < 0)
+		return -ENOMEM;
+	return replace_string(&to->why, disk->why);
+}
+
+static size_t count_disks(const struct spool_disks *disks)
+{
+	const struct spool_disk *disk;
+	size_t count = 0;
+
+	LIST_FOREACH (disk, &disks->away, link)
+		count++;
+	return count;
+}
+
 static int survey_services(struct tour *tour)
 {
 	const struct health *health = tour->survey->health;
+	const struct spool_disks *disks = tour->survey->disks;
+	const struct spool_disk *disk;
 	int r = 0;
 
-	tour->snapshot.services = calloc(health->used, sizeof(struct snapshot_service));
+	tour->snapshot.services = calloc(health->used + count_disks(disks),
+					 sizeof(struct snapshot_service));
 	if (!tour->snapshot.services)
 		return -ENOMEM;
 	for (unsigned i = 0; i < health->used && r == 0; i++)
 		if (!is_away(health, i) || health_counts(health, i) ||
 		    tour->needing[i] > 0)
 			r = add_service(tour, i);
+	LIST_FOREACH (disk, &disks->away, link)
+		r = r < 0 ? r : add_disk(tour, disk);
 	return r;
 }
 

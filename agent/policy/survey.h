@@ -6,6 +6,7 @@
 
 #include "health.h"
 #include "snapshot.h"
+#include "spool-disks.h"
 #include "spool.h"
 #include "uploader.h"
 
@@ -14,6 +15,7 @@ struct survey {
 	enum snapshot_state state;
 	const struct uploader *uploader;
 	const struct health *health;
+	const struct spool_disks *disks;
 	struct spool *const *spools;
 	size_t spool_count;
 };

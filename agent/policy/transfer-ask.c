@@ -22,6 +22,7 @@ static void on_grant_recorded(void *userdata, int error)
 		return;
 	}
 	t->recorded = true;
+	transfer_report_works(t, HEALTH_DISK);
 	if (t->slotless)
 		t->services->granted(t->services->userdata, t);
 	else

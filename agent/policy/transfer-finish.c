@@ -47,13 +47,13 @@ static bool is_names_own_fault(int error)
 	       error == -EPERM;
 }
 
-/* Or with its directory, which may be one of many. */
+/* Or with its directory, which may be one of many, or in no spool any more. */
 static bool is_directorys_fault(const struct transfer *t)
 {
 	int fd = spool_directory_fd(t->directory);
 	int r = fd >= 0 ? spool_directory_may_write(t->directory, fd) : 0;
 
-	return r == -EACCES || r == -EROFS;
+	return r == -EACCES || r == -EROFS || !spool_of(t->directory);
 }
 
 /* The sidecar could not be written: what is to be told in it is kept, and it is tried
@@ -70,8 +70,7 @@ static void sidecar_failed(struct transfer *t, int error)
 		return;
 	}
 	if (!is_names_own_fault(error) && !is_directorys_fault(t)) {
-		transfer_disk_failed(t, error, "writing the sidecar",
-				     spool_directory_path(t->directory));
+		transfer_disk_failed(t, error, "writing the sidecar");
 		return;
 	}
 	wait = draw_wait(t, ++t->sidecar_failures);
@@ -130,7 +129,7 @@ void transfer_give_up(struct transfer *t)
 		sidecar_failed(t, r);
 		return;
 	}
-	transfer_report_works(t, HEALTH_DISK);
+	spool_disks_works(t->services->disks, &t->ticket);
 	log_given_up(t);
 	t->services->tally->given_up[t->stage][transfer_reason(t)]++;
 	transfer_drop_grant(t);
@@ -276,7 +275,6 @@ static struct disposing *disposing_new(struct transfer *t, int dirfd)
 static void directory_gone(struct transfer *t)
 {
 	transfer_release(t);
-	transfer_report_works(t, HEALTH_DISK);
 	log_uploaded(t);
 	transfer_drop_row(t);
 	transfer_finish(t, TRANSFER_DONE);
@@ -285,7 +283,7 @@ static void directory_gone(struct transfer *t)
 static void disposed(struct transfer *t, const struct disposal_sight *sight, int dirfd)
 {
 	transfer_release(t);
-	transfer_report_works(t, HEALTH_DISK);
+	spool_disks_works(t->services->disks, &t->ticket);
 	if (!sight->had)
 		log_uploaded(t);
 	/* A row that can't be finished waits for the next start. */
@@ -351,6 +349,7 @@ static void on_upload_recorded(void *userdata, int error)
 		transfer_record_failed(t, error, "recording the upload");
 		return;
 	}
+	transfer_report_works(t, HEALTH_DISK);
 	transfer_set_step(t, STEP_DISPOSE);
 	transfer_dispose(t);
 }

@@ -39,6 +39,13 @@ const struct config_spool *transfer_spool(const struct transfer *t)
 	return spool ? spool_config(spool) : t->left;
 }
 
+const char *transfer_spool_path(const struct transfer *t)
+{
+	struct spool *spool = spool_of(t->directory);
+
+	return spool ? spool_config(spool)->path : NULL;
+}
+
 /* ---- what is known of it ---- */
 
 void transfer_set_step(struct transfer *t, enum transfer_step step)
@@ -146,6 +153,7 @@ void transfer_finish(struct transfer *t, enum transfer_end how)
 		health_unasked(services->health);
 	t->counted = t->looking = false;
 	health_leave(services->health, &t->probes);
+	spool_disks_leave(services->disks, &t->ticket);
 	services->ended(services->userdata, t, how);
 }
 
@@ -245,13 +253,41 @@ void transfer_report_works(struct transfer *t, unsigned index)
 		     t->services->waiting(t->services->userdata));
 }
 
-void transfer_disk_failed(struct transfer *t, int error, const char *what,
-			  const char *where)
+/* What the disk did not take, for people. What was noted of the file itself stays, for
+ * its sidecar. The caller frees it. NULL: out of memory. */
+static char *disk_text(const struct transfer *t, int error, const char *what)
 {
-	_cleanup_free_ char *path = transfer_path(t), *why = NULL;
-	struct health_failure failure = {
-		.why = log_errno(error),
-		.where = where,
+	_cleanup_free_ char *path = transfer_path(t);
+	char *why;
+
+	return asprintf(&why, "%s of %s: %s", what, path ? path : t->name,
+			log_errno(error)) < 0
+		       ? NULL
+		       : why;
+}
+
+void transfer_disk_failed(struct transfer *t, int error, const char *what)
+{
+	_cleanup_free_ char *why = disk_text(t, error, what);
+	struct spool *spool = spool_of(t->directory);
+	int r = 0;
+
+	if (errno_is_shortage(error))
+		r = error;
+	else if (spool) /* else it left while the disk was asked */
+		r = spool_disks_failed(t->services->disks, spool_config(spool),
+				       &t->ticket, why ? why : log_errno(error));
+	if (r < 0)
+		transfer_short(t, r);
+	else
+		transfer_pause(t);
+}
+
+void transfer_record_failed(struct transfer *t, int error, const char *what)
+{
+	_cleanup_free_ char *why = disk_text(t, error, what);
+	const struct health_failure failure = {
+		.why = why ? why : log_errno(error),
 		.waiting = t->services->waiting(t->services->userdata) + 1,
 	};
 
@@ -259,21 +295,10 @@ void transfer_disk_failed(struct transfer *t, int error, const char *what,
 		transfer_short(t, error);
 		return;
 	}
-	if (asprintf(&why, "%s of %s: %s", what, path ? path : t->name, failure.why) >= 0)
-		failure.why = why;
-	/* What was noted of the file itself stays, for its sidecar. */
-	health_failed(t->services->health, HEALTH_DISK, &t->probes, &failure);
-	transfer_pause(t);
-}
-
-void transfer_record_failed(struct transfer *t, int error, const char *what)
-{
 	/* A ledger that is broken ends the agent, which says so. */
-	if (error == -EUCLEAN || error == -ESTALE)
-		transfer_pause(t);
-	else
-		transfer_disk_failed(t, error, what,
-				     t->services->config->state.directory);
+	if (error != -EUCLEAN && error != -ESTALE)
+		health_failed(t->services->health, HEALTH_DISK, &t->probes, &failure);
+	transfer_pause(t);
 }
 
 static struct log_fields held_fields(const struct transfer *t)

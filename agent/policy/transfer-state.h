@@ -22,6 +22,7 @@
 #include "intake.h"
 #include "ledger.h"
 #include "mime.h"
+#include "spool-disks.h"
 #include "spool.h"
 #include "tally.h"
 #include "token.h"
@@ -62,6 +63,7 @@ struct transfer_services {
 	struct ledger *ledger;
 	struct worker *disposer; /* a thread for sidecars and sources */
 	struct health *health;
+	struct spool_disks *disks;
 	struct failures *failures;
 	struct tally *tally;
 	/* How many files wait now, for messages. */
@@ -124,6 +126,7 @@ struct transfer {
 	bool first;    /* nothing went wrong: to be started before the others */
 	bool looking;  /* it goes no further than that the file is taken */
 	health_probes probes;
+	uint64_t ticket;	/* of the probe of its spool's disk; 0: it is none */
 	health_probes disowned; /* services that the request under way was not made for */
 	usec_t started, again_at; /* monotonic */
 	usec_t sending_since;	  /* monotonic; of the request under way to the storage */
@@ -146,6 +149,9 @@ char *transfer_path(const struct transfer *transfer);
 
 /* The configuration of its spool, or NULL: its directory left the spool. */
 const struct config_spool *transfer_spool(const struct transfer *transfer);
+
+/* The path of its spool, while that is one of the configuration; else NULL. */
+const char *transfer_spool_path(const struct transfer *transfer);
 
 /* For messages. */
 const char *transfer_step_name(const struct transfer *transfer);
@@ -206,11 +212,11 @@ void transfer_restart(struct transfer *transfer);
 void transfer_later(struct transfer *transfer, usec_t delay);
 /* Out of memory or descriptors, as @error says. */
 void transfer_short(struct transfer *transfer, int error);
-/* Paused until the disk can be written; @what ("recording the upload") was being done in
- * the directory @where. */
-void transfer_disk_failed(struct transfer *transfer, int error, const char *what,
-			  const char *where);
-/* The same, where the ledger did not take a record. */
+/* Paused until the disk of its spool, which must be one of the configuration, can be
+ * written; @what ("writing the sidecar") was being done. */
+void transfer_disk_failed(struct transfer *transfer, int error, const char *what);
+/* Paused until the ledger takes records; @what ("recording the upload") was being done.
+ */
 void transfer_record_failed(struct transfer *transfer, int error, const char *what);
 /* It can't be moved to DoneDirectory: -EXDEV: that is on another filesystem; -ENOTDIR: no
  * directory. Waits, with all files of its own directory, and says so once. */

@@ -28,7 +28,7 @@ static void no_directory(struct transfer *t, int error, const char *what)
 	else if (errno_is_shortage(error))
 		transfer_short(t, error);
 	else
-		transfer_disk_failed(t, error, what, spool_directory_path(t->directory));
+		transfer_disk_failed(t, error, what);
 }
 
 /* What could not get its sidecar in the end is not begun with. False: @t has ended. */
@@ -202,7 +202,9 @@ static void take(struct transfer *t)
 
 unsigned transfer_needs(const struct transfer *t)
 {
-	if (t->step >= STEP_RECORD_UPLOAD)
+	if (t->step > STEP_RECORD_UPLOAD)
+		return 0; /* its spool's disk alone */
+	if (t->step == STEP_RECORD_UPLOAD)
 		return NEED_DISK;
 	if (!t->id)
 		return NEED_DISK | NEED_STORAGE | NEED_AUTH | NEED_API;
@@ -242,6 +244,7 @@ void transfer_start(struct transfer *t)
 	t->disowned = 0;
 	t->counted = transfer_needs(t) & NEED_API;
 	t->probes = health_start(t->services->health, transfer_needs(t), now);
+	t->ticket = spool_disks_start(t->services->disks, transfer_spool_path(t));
 }
 
 void transfer_look(struct transfer *t)

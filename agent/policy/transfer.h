@@ -25,7 +25,8 @@ void transfer_free(struct transfer *transfer);
  * 0 or a negative errno. */
 int transfer_restore(struct transfer *transfer, const struct ledger_row *row);
 
-/* Bits of enum health_need, for where it stands. */
+/* Bits of enum health_need, for where it stands; besides these it needs the disk of its
+ * spool. */
 unsigned transfer_needs(const struct transfer *transfer);
 
 /* It has its turn; health allows it. What that needs is taken, and nothing done yet:

@@ -36,10 +36,14 @@ static void look_at_file(struct file *file, usec_t step, struct uploader_sight *
 /* ---- what could ---- */
 
 /* A probe that is under way decides; unless there is none. */
-static bool may_start(const struct uploader *u, unsigned lane, usec_t now)
+static bool may_start(struct uploader *u, unsigned lane, enum item_size size, usec_t now)
 {
-	usec_t at = health_next(u->services->health, uploader_needs_of_lane(lane), now);
+	usec_t at;
 
+	if (!schedule_peek(&u->schedule, lane, size))
+		return false;
+	(void)uploader_peek(u, lane, size, now, &at);
+	at = MAX(at, health_next(u->services->health, uploader_needs_of_lane(lane), now));
 	return at <= now || (at == USEC_INFINITY && u->schedule.counts[ITEM_MOVING] == 0);
 }
 
@@ -50,8 +54,7 @@ static bool any_may_start(struct uploader *u, usec_t now)
 
 	for (size_t i = 0; i < count; i++)
 		for (unsigned lane = 0; lane < LANES; lane++)
-			if (schedule_peek(&u->schedule, lane, sizes[i]) &&
-			    may_start(u, lane, now))
+			if (may_start(u, lane, sizes[i], now))
 				return true;
 	return false;
 }

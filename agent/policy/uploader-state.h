@@ -13,8 +13,9 @@
 
 /* Who waits for the same things. */
 enum lane {
-	LANE_RECORD, /* its upload or its end is to be recorded: nobody is asked */
-	LANE_HOST,   /* it has a URL: one lane for each storage host */
+	LANE_DISPOSE, /* its end is to be told beside it: only its spool is needed */
+	LANE_RECORD,  /* its upload is to be recorded: nobody is asked */
+	LANE_HOST,    /* it has a URL: one lane for each storage host */
 	LANE_NEW = LANE_HOST + HEALTH_HOSTS_MAX, /* it asks for one */
 	LANES
 };
@@ -64,6 +65,12 @@ struct uploader {
 
 /* Bits of enum health_need. */
 unsigned uploader_needs_of_lane(unsigned lane);
+
+/* The next file of @lane and @size whose spool's disk lets it start at @now; NULL: there
+ * is none. *@ret_at is when there may be one: USEC_INFINITY: never, or a probe decides.
+ */
+struct item *uploader_peek(struct uploader *uploader, unsigned lane, enum item_size size,
+			   usec_t now, usec_t *ret_at);
 
 /* To which sizes a free slot may be given, the first first. Returns how many. */
 size_t uploader_sizes(const struct uploader *uploader, enum item_size ret[ITEM_SIZES]);

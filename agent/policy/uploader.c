@@ -119,6 +119,8 @@ static unsigned lane_of(const struct transfer *t)
 {
 	if (!t || transfer_needs(t) & NEED_API)
 		return LANE_NEW;
+	if (transfer_needs(t) == 0)
+		return LANE_DISPOSE;
 	if (transfer_needs(t) == NEED_DISK)
 		return LANE_RECORD;
 	return LANE_HOST + transfer_storage(t) - HEALTH_STORAGE;
@@ -128,6 +130,8 @@ unsigned uploader_needs_of_lane(unsigned lane)
 {
 	if (lane == LANE_NEW)
 		return NEED_DISK | NEED_STORAGE | NEED_AUTH | NEED_API;
+	if (lane == LANE_DISPOSE)
+		return 0;
 	if (lane == LANE_RECORD)
 		return NEED_DISK;
 	return NEED_DISK | health_need_of(lane - LANE_HOST + HEALTH_STORAGE);
@@ -592,17 +596,44 @@ static void move(struct uploader *u, struct file *file)
 	u->ops->changed(u->userdata);
 }
 
+/* NULL: it belongs to no spool. */
+static const char *spool_path(const struct file *file)
+{
+	const struct spool *spool = spool_of(file->directory);
+
+	return spool ? spool_config(spool)->path : NULL;
+}
+
+/* The files of one spool wait for its disk together: one speaks for all. */
+struct item *uploader_peek(struct uploader *u, unsigned lane, enum item_size size,
+			   usec_t now, usec_t *ret_at)
+{
+	struct item *item = schedule_peek(&u->schedule, lane, size);
+	usec_t soonest = USEC_INFINITY;
+
+	for (; item; item = schedule_peek_after(item)) {
+		usec_t at = spool_disks_next(u->services->disks,
+					     spool_path(file_of(item)), now);
+
+		soonest = MIN(soonest, at);
+		if (at <= now)
+			break;
+	}
+	*ret_at = soonest;
+	return item;
+}
+
 /* Starts the next file of @lane and @size. Returns when it may be tried, 0: it was
  * started, USEC_INFINITY: there is none, or an event will tell. */
 static usec_t start_next_of(struct uploader *u, unsigned lane, enum item_size size,
 			    usec_t now)
 {
-	struct item *item = schedule_peek(&u->schedule, lane, size);
-	struct file *file;
 	usec_t at;
+	struct item *item = uploader_peek(u, lane, size, now, &at);
+	struct file *file;
 
 	if (!item)
-		return USEC_INFINITY;
+		return at;
 	file = file_of(item);
 	if (need_transfer(file) < 0)
 		return usec_add(now, USEC_PER_SEC);
@@ -620,7 +651,8 @@ static bool is_unseen(const struct item *item)
 {
 	const struct file *file = container_of(item, const struct file, item);
 
-	return !file->seen && (!file->transfer || file->transfer->step == STEP_TAKE);
+	return !file->seen && (!file->transfer || file->transfer->step == STEP_TAKE) &&
+	       !spool_disks_find(file->uploader->services->disks, spool_path(file));
 }
 
 /* While a service is away, each file that comes is still looked at, once: that it can't

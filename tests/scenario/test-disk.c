@@ -117,11 +117,17 @@ static void assert_cost_nothing(struct world *w)
 	assert_int_equal(world_count_log(w, "Gave up"), 0);
 }
 
-static void assert_told_once(struct world *w)
+/* @whose it is: the other's is well. */
+static void assert_told_once(struct world *w, const char *whose)
 {
-	world_wait_log(w, "The disk can be written again");
-	assert_int_equal(world_count_log(w, "The disk can't be written"), 1);
-	assert_int_equal(world_count_log(w, "The disk can be written again"), 1);
+	char gone[64], back[64];
+
+	snprintf(gone, sizeof(gone), "The disk of the %s can't be written", whose);
+	snprintf(back, sizeof(back), "The disk of the %s can be written again", whose);
+	world_wait_log(w, back);
+	assert_int_equal(world_count_log(w, gone), 1);
+	assert_int_equal(world_count_log(w, back), 1);
+	assert_int_equal(world_count_log(w, "The disk of "), 2);
 }
 
 /* ---- the state's disk ---- */
@@ -138,12 +144,12 @@ static void a_full_disk_of_the_state_is_waited_for(void **state)
 	world_wait_ready(w);
 	filler = fill_disk(w->state);
 	write_files(w);
-	world_wait_log(w, "The disk can't be written");
+	world_wait_log(w, "The disk of the state directory can't be written");
 	/* No byte goes before its grant is on record. */
 	assert_int_equal(service_count(w->service, ENDPOINT_UPLOAD), 0);
 	world_remove(w, filler);
 	assert_all_uploaded(w, w->spool);
-	assert_told_once(w);
+	assert_told_once(w, "state directory");
 	assert_cost_nothing(w);
 	world_stop(w);
 	unmount(w->state);
@@ -172,12 +178,12 @@ static void a_disk_of_the_state_that_fills_up_under_way_touches_no_source(void *
 	filler = fill_disk(w->state);
 	service_clear_faults(w->service);
 	service_release(w->service);
-	world_wait_log(w, "The disk can't be written");
+	world_wait_log(w, "The disk of the state directory can't be written");
 	assert_true(service_wait_received(w->service, FILES, world_patience()));
 	assert_untouched(w);
 	world_remove(w, filler);
 	assert_all_deleted(w);
-	assert_told_once(w);
+	assert_told_once(w, "state directory");
 	assert_cost_nothing(w);
 	world_stop(w);
 	unmount(w->state);
@@ -257,12 +263,14 @@ static void ride_out_a_full_spool(struct world *w, size_t way)
 	free(fill_disk(w->spool));
 	world_launch(w);
 	/* Not that of the state, which has room. */
-	assert_true(asprintf(&named, "The disk can't be written (%s): ", w->spool) > 0);
+	assert_true(asprintf(&named,
+			     "The disk of the spool first can't be written (%s): ",
+			     w->spool) > 0);
 	world_wait_log(w, named);
 	assert_none_is_lost(w);
 	world_remove(w, ".filler");
 	assert_ended_as(w, ways[way].done);
-	assert_told_once(w);
+	assert_told_once(w, "spool first");
 	assert_cost_nothing(w);
 	world_stop(w);
 	unmount(w->spool);
@@ -287,7 +295,7 @@ static void ride_out_a_read_only_spool(struct world *w, size_t way)
 	make_writable(w->spool, true);
 	assert_ended_as(w, ways[way].done);
 	assert_int_equal(world_count_log(w, "No sidecar can be written"), 1);
-	assert_int_equal(world_count_log(w, "The disk can't be written"), 0);
+	assert_int_equal(world_count_log(w, "The disk of "), 0);
 	assert_cost_nothing(w);
 	world_stop(w);
 	unmount(w->spool);
@@ -321,6 +329,193 @@ static void a_read_only_spool_whose_files_are_deleted_is_waited_for(void **state
 static void a_read_only_spool_whose_files_are_moved_is_waited_for(void **state)
 {
 	ride_out_a_read_only_spool(*state, 2);
+}
+
+/* A spool of its own. */
+static char *add_other_spool(struct world *w)
+{
+	_cleanup_free_ char *directory = NULL, *drop_in = NULL, *text = NULL;
+	char *other;
+
+	assert_true(asprintf(&other, "%s/other", w->root) > 0);
+	assert_true(asprintf(&directory, "%s.d", w->config) > 0);
+	assert_true(asprintf(&drop_in, "%s/other.conf", directory) > 0);
+	assert_true(asprintf(&text,
+			     "[Spool:other]\nPath=%s\nChannelType=sms\n"
+			     "SenderType=customer\nSettle=20ms\n",
+			     other) > 0);
+	world_mkdir(w, other);
+	world_mkdir(w, directory);
+	world_write(w, drop_in, text);
+	return other;
+}
+
+/* In it, beside the one that the world has. The caller frees it. */
+static char *drop_in_other(struct world *w, const char *other, const char *name)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/%s", other, name) > 0);
+	world_write(w, path, name);
+	return path;
+}
+
+static void assert_says(struct world *w, const char *text)
+{
+	_cleanup_free_ char *said = world_output(w);
+
+	if (!strstr(said, text))
+		fail_msg("it does not say \"%s\", but:\n%s", text, said);
+}
+
+static void assert_silent_on(struct world *w, const char *text)
+{
+	_cleanup_free_ char *said = world_output(w);
+
+	assert_null(strstr(said, text));
+}
+
+/* Who looks at night is told which one it is, and that it is not the others. */
+static void assert_full_spool_is_named(struct world *w, const char *theirs)
+{
+	_cleanup_free_ char *mine = world_path(w, "f0.txt"), *row = NULL, *metric = NULL;
+	_cleanup_free_ char *metrics = world_beside(w, "metrics");
+
+	assert_true(asprintf(&row, "disk     %s", w->spool) > 0);
+	assert_true(asprintf(&metric,
+			     "asset_agent_service_up{service=\"disk\",target=\"%s\"} 0\n",
+			     w->spool) > 0);
+	world_wait_status(w, "; disk of the spool first unwritable since ");
+	world_wait_text(w, metrics, metric);
+	assert_int_equal(world_run(w, "status", NULL), 0);
+	assert_says(w, row);
+	assert_says(w, "No space left on device");
+	assert_int_equal(world_run(w, "explain", mine, NULL), 0);
+	assert_says(w, "The disk of this spool can't be written");
+	assert_int_equal(world_run(w, "explain", theirs, NULL), 0);
+	assert_silent_on(w, "can't be written");
+}
+
+static void a_full_spool_holds_itself_alone(void **state)
+{
+	static const struct world_options options = {
+		.retry = RETRY,
+		.report = "MetricsFile=@ROOT@/metrics\n",
+		.no_agent = true,
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *other = NULL, *first = NULL, *second = NULL;
+
+	world_start(w, &options);
+	other = add_other_spool(w);
+	mount_disk(w->spool);
+	write_files(w);
+	free(fill_disk(w->spool));
+	world_launch(w);
+	world_wait_log(w, "The disk of the spool first can't be written");
+	first = drop_in_other(w, other, "first.txt");
+	world_wait_uploaded(w, first);
+	second = drop_in_other(w, other, "second.txt");
+	world_wait_uploaded(w, second);
+	world_assert_uploaded(w, first);
+	world_assert_uploaded(w, second);
+	assert_int_equal(world_count_log(w, "can be written again"), 0);
+	assert_full_spool_is_named(w, first);
+	world_remove(w, ".filler");
+	assert_all_uploaded(w, w->spool);
+	assert_told_once(w, "spool first");
+	assert_int_equal(service_asset_count(w->service), FILES + 2);
+	world_stop(w);
+	unmount(w->spool);
+}
+
+static void a_full_disk_of_the_state_holds_all_spools(void **state)
+{
+	static const struct world_options options = { .retry = RETRY, .no_agent = true };
+	struct world *w = *state;
+	_cleanup_free_ char *filler = NULL, *other = NULL, *path = NULL;
+
+	world_start(w, &options);
+	other = add_other_spool(w);
+	mount_disk(w->state);
+	world_launch(w);
+	world_wait_ready(w);
+	filler = fill_disk(w->state);
+	write_files(w);
+	world_wait_log(w, "The disk of the state directory can't be written");
+	path = drop_in_other(w, other, "waits.txt");
+	assert_int_equal(service_count(w->service, ENDPOINT_UPLOAD), 0);
+	world_remove(w, filler);
+	assert_all_uploaded(w, w->spool);
+	world_wait_uploaded(w, path);
+	assert_told_once(w, "state directory");
+	world_stop(w);
+	unmount(w->state);
+}
+
+/* It must end, but not before the other spool's files are through. */
+static void a_drain_uploads_what_is_in_other_spools_than_the_full_one(void **state)
+{
+	static const struct world_options options = {
+		.retry = "InitialDelay=1ms\nMaxDelay=5ms\nMaxAttempts=2\n",
+		.upload = "MaxConcurrent=1\n",
+		.no_agent = true,
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *other = NULL;
+
+	world_start(w, &options);
+	other = add_other_spool(w);
+	mount_disk(w->spool);
+	write_files(w);
+	for (int i = 0; i < FILES; i++) {
+		char name[32];
+		_cleanup_free_ char *path = NULL;
+
+		name_of(name, i);
+		path = drop_in_other(w, other, name);
+	}
+	free(fill_disk(w->spool));
+	assert_int_equal(world_run(w, "drain", NULL), 1);
+	assert_all_uploaded(w, other);
+	assert_none_is_lost(w);
+	world_remove(w, ".filler");
+	assert_int_equal(world_run(w, "drain", NULL), 0);
+	assert_all_uploaded(w, w->spool);
+	assert_int_equal(service_asset_count(w->service), 2 * FILES);
+	world_stop(w);
+	unmount(w->spool);
+}
+
+/* What is not in the configuration any more is not talked of, and comes back unharmed. */
+static void a_full_spool_that_is_taken_away_is_not_spoken_of(void **state)
+{
+	static const struct world_options options = { .retry = RETRY, .no_agent = true };
+	struct world *w = *state;
+	_cleanup_free_ char *other = NULL, *drop_in = NULL, *aside = NULL, *kept = NULL;
+	_cleanup_free_ char *filler = NULL;
+
+	world_start(w, &options);
+	other = add_other_spool(w);
+	mount_disk(other);
+	kept = drop_in_other(w, other, "kept.txt");
+	free(fill_disk(other));
+	world_launch(w);
+	world_wait_log(w, "The disk of the spool other can't be written");
+	assert_true(asprintf(&drop_in, "%s.d/other.conf", w->config) > 0);
+	assert_true(asprintf(&aside, "%s.d/other.off", w->config) > 0);
+	assert_int_equal(rename(drop_in, aside), 0);
+	world_reload(w);
+	world_wait_status(w, "failed 0");
+	assert_null(strstr(world_status(w), "unwritable"));
+	assert_int_equal(rename(aside, drop_in), 0);
+	assert_true(asprintf(&filler, "%s/.filler", other) > 0);
+	assert_int_equal(unlink(filler), 0);
+	world_reload(w);
+	world_wait_uploaded(w, kept);
+	assert_int_equal(service_asset_count(w->service), 1);
+	world_stop(w);
+	unmount(other);
 }
 
 /* ---- DoneDirectory on another disk ---- */
@@ -359,25 +554,6 @@ static void a_done_directory_on_another_disk_is_refused_at_the_start(void **stat
 	world_stop(w);
 }
 
-/* A spool of its own, which has nothing to do with any DoneDirectory. */
-static char *add_other_spool(struct world *w)
-{
-	_cleanup_free_ char *directory = NULL, *drop_in = NULL, *text = NULL;
-	char *other;
-
-	assert_true(asprintf(&other, "%s/other", w->root) > 0);
-	assert_true(asprintf(&directory, "%s.d", w->config) > 0);
-	assert_true(asprintf(&drop_in, "%s/other.conf", directory) > 0);
-	assert_true(asprintf(&text,
-			     "[Spool:other]\nPath=%s\nChannelType=sms\n"
-			     "SenderType=customer\nSettle=20ms\n",
-			     other) > 0);
-	world_mkdir(w, other);
-	world_mkdir(w, directory);
-	world_write(w, drop_in, text);
-	return other;
-}
-
 static void assert_held(struct world *w, const char *done)
 {
 	_cleanup_free_ char *line = NULL;
@@ -386,7 +562,7 @@ static void assert_held(struct world *w, const char *done)
 			     w->spool, done) > 0);
 	world_wait_log(w, line);
 	assert_int_equal(world_count_log(w, "No file can be moved from"), 1);
-	assert_int_equal(world_count_log(w, "The disk can't be written"), 0);
+	assert_int_equal(world_count_log(w, "The disk of "), 0);
 	assert_untouched(w);
 }
 
@@ -508,6 +684,10 @@ int main(void)
 		scenario(a_read_only_spool_whose_files_are_kept_is_waited_for),
 		scenario(a_read_only_spool_whose_files_are_deleted_is_waited_for),
 		scenario(a_read_only_spool_whose_files_are_moved_is_waited_for),
+		scenario(a_full_spool_holds_itself_alone),
+		scenario(a_full_disk_of_the_state_holds_all_spools),
+		scenario(a_drain_uploads_what_is_in_other_spools_than_the_full_one),
+		scenario(a_full_spool_that_is_taken_away_is_not_spoken_of),
 		scenario(a_done_directory_on_another_disk_is_refused_at_the_start),
 		scenario(one_that_comes_to_be_on_another_disk_holds_its_spool_alone),
 		scenario(a_file_in_the_place_of_a_done_directory_holds_its_spool_alone),

@@ -463,13 +463,13 @@ static void one_that_is_locked_while_it_runs_is_waited_for(void **state)
 	sqlite = open_database(w);
 	execute(sqlite, "BEGIN IMMEDIATE");
 	drop_files(w);
-	world_wait_log(w, "The disk can't be written");
+	world_wait_log(w, "The disk of the state directory can't be written");
 	assert_int_equal(service_count(w->service, ENDPOINT_UPLOAD), 0);
 	execute(sqlite, "ROLLBACK");
 	assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
 	assert_all_uploaded(w);
-	world_wait_log(w, "The disk can be written again");
-	assert_int_equal(world_count_log(w, "The disk can't be written"), 1);
+	world_wait_log(w, "The disk of the state directory can be written again");
+	assert_int_equal(world_count_log(w, "The disk of the state directory can't be written"), 1);
 	assert_no_orphans(w);
 	world_stop(w);
 }

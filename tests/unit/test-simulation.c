@@ -14,7 +14,8 @@
 // wrap: worker_new worker_queue worker_fd worker_dispatch worker_settle worker_free
 // wrap: ledger_drop ledger_finish ledger_broken ledger_each ledger_find_waiting ledger_counts
 // wrap: http_new http_renew http_free http_start http_cancel http_sent http_moved
-// wrap: health_init breaker_failed breaker_succeeded breaker_next breaker_start
+// wrap: health_init spool_disks_init breaker_failed breaker_succeeded breaker_next
+// wrap: breaker_start
 // wrap: breaker_hurry slots_turn config_load config_free survey_take
 // wrap: backoff_delay bucket_next verdict_for disposal_give_up transfer_judge
 #include <setjmp.h>
