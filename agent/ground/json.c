@@ -4,8 +4,7 @@
 #include "json.h"
 #include "text.h"
 
-#define ROOM_MIN   ((size_t)256) /* of a text that is written */
-#define NUMBER_MAX 24
+#define ROOM_MIN ((size_t)256) /* of a text that is written */
 
 DEFINE_CLEANUP(struct json_tokener *, tokener_freep, json_tokener_free)
 
@@ -304,14 +303,11 @@ void json_write_string(struct json_writer *writer, const char *key, const char *
 
 void json_write_unsigned(struct json_writer *writer, const char *key, uint64_t value)
 {
-	char digits[NUMBER_MAX], *end = digits + sizeof(digits), *p = end;
+	char number[TEXT_NUMBER_MAX];
+	const char *digits = text_number(number, value);
 
-	do {
-		*--p = (char)('0' + value % 10);
-		value /= 10;
-	} while (value > 0);
 	put_key(writer, key);
-	put(writer, p, (size_t)(end - p));
+	put(writer, digits, strlen(digits));
 }
 
 char *json_write_end(struct json_writer *writer, const char *end)

@@ -72,6 +72,11 @@ struct field_list {
 	size_t count;
 };
 
+static struct iovec iovec_of(const char *text)
+{
+	return (struct iovec){ .iov_base = (char *)text, .iov_len = strlen(text) };
+}
+
 static void field_list_done(struct field_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -82,26 +87,21 @@ static void field_list_done(struct field_list *list)
 static void add_string(struct field_list *list, const char *name, const char *value)
 {
 	char *text;
-	int length;
 
 	if (!value || list->count == FIELDS_MAX)
 		return;
-	length = asprintf(&text, "%s=%s", name, value);
-	if (length < 0)
-		return;
-	list->items[list->count++] = (struct iovec){ .iov_base = text,
-						     .iov_len = (size_t)length };
+	text = text_join(name, "=", value);
+	if (text)
+		list->items[list->count++] = iovec_of(text);
 }
 
 static void add_number(struct field_list *list, const char *name, bool applies,
 		       uint64_t value)
 {
-	char number[NUMBER_MAX];
+	char number[TEXT_NUMBER_MAX];
 
-	if (!applies)
-		return;
-	snprintf(number, sizeof(number), "%" PRIu64, value);
-	add_string(list, name, number);
+	if (applies)
+		add_string(list, name, text_number(number, value));
 }
 
 static void add_fields(struct field_list *list, const struct log_fields *f)
@@ -136,18 +136,13 @@ static int send_to_journal(int level, const char *message_id,
 	return journal_send(list.items, (int)list.count);
 }
 
-static struct iovec part(const char *text)
-{
-	return (struct iovec){ .iov_base = (char *)text, .iov_len = strlen(text) };
-}
-
 /* In one system call, so that the lines of several processes do not mix. Where standard
  * error is gone there is nobody left to tell. */
 static void write_parts(const char *before, const char *text, const char *after,
 			const char *last)
 {
-	const struct iovec parts[] = { part(before), part(text), part(after),
-				       part(last) };
+	const struct iovec parts[] = { iovec_of(before), iovec_of(text), iovec_of(after),
+				       iovec_of(last) };
 	ssize_t n = writev(STDERR_FILENO, parts, ARRAY_SIZE(parts));
 
 	(void)n;

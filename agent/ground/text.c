@@ -170,6 +170,18 @@ char *text_join_parts(const char *const *parts, size_t count)
 	return text;
 }
 
+const char *text_number(char buffer[static TEXT_NUMBER_MAX], uint64_t value)
+{
+	char *digit = buffer + TEXT_NUMBER_MAX - 1;
+
+	*digit = '\0';
+	do {
+		*--digit = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	return digit;
+}
+
 /* What the byte at @text is once percent-decoded, and how many there stand for it. */
 static char decoded_at(const char *text, size_t *ret_length)
 {

@@ -1,10 +1,13 @@
 #pragma once
 
 /*
- * Text: file names are bytes; JSON and terminals want text. The two ways across.
+ * Text: file names are bytes; JSON and terminals want text. The two ways across, and what
+ * is put together or hidden in texts.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "macro.h"
 
@@ -28,6 +31,10 @@ char *text_escape(const char *bytes, size_t length);
 	text_join_parts((const char *const[]){ __VA_ARGS__ }, \
 			ARRAY_SIZE(((const char *const[]){ __VA_ARGS__ })))
 char *text_join_parts(const char *const *parts, size_t count);
+
+/* @value in decimal digits, somewhere in @buffer. */
+#define TEXT_NUMBER_MAX (sizeof("18446744073709551615"))
+const char *text_number(char buffer[static TEXT_NUMBER_MAX], uint64_t value);
 
 /* Writes stars over each @secret in @text, which may get shorter: as it is, or
  * percent-encoded in whole or in part, with spaces as + too. "" is nowhere. */

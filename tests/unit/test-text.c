@@ -51,6 +51,16 @@ static void test_join(void **state)
 	assert_string_equal(all, "http://h");
 }
 
+static void test_number(void **state)
+{
+	char number[TEXT_NUMBER_MAX];
+
+	(void)state;
+	assert_string_equal(text_number(number, 0), "0");
+	assert_string_equal(text_number(number, 1090), "1090");
+	assert_string_equal(text_number(number, UINT64_MAX), "18446744073709551615");
+}
+
 static void test_to_utf8(void **state)
 {
 	static const struct text table[] = {
@@ -224,6 +234,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_to_utf8),
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_to_utf8_is_idempotent),
