@@ -5,11 +5,12 @@
 #include "check-parts.h"
 #include "config-value.h"
 #include "http.h"
+#include "json.h"
 #include "log.h"
 #include "text.h"
 #include "token.h"
 
-#define NO_ASSET     "asset-agent-check" /* an id that no asset has */
+#define NO_ASSET     "{}" /* lacks all that Create Asset requires */
 #define SKEW_MAX     (60 * USEC_PER_SEC)
 #define WARN_EXPIRES (14 * USEC_PER_DAY)
 #define CREDENTIALS \
@@ -236,23 +237,107 @@ static const char *get_token(struct online *o)
 
 /* ---- the API ---- */
 
-/* Whether @answer has the API's own form of an error. */
-static bool is_of_api(const struct http_answer *answer)
-{
-	struct asset_error error = {};
-	bool is = asset_error_parse(answer->body, answer->length, &error) == 0 &&
-		  error.code && strchr(error.code, '-');
+/*
+ * Create Asset itself is asked, with a request that it must refuse, as that lacks all
+ * that is required: 400 in its own words. So nothing is created, and one that does not
+ * know of assets at all is told from it: another path of the same service says 404 in the
+ * same words, and so does it of an asset that is not there.
+ */
 
-	asset_error_done(&error);
-	return is;
+static bool is_json(const struct http_answer *answer)
+{
+	_cleanup_(json_putp) struct json_object *object = NULL;
+
+	return json_parse(answer->body, answer->length, json_type_object, &object) == 0;
 }
 
-/* What the answer to a question for no asset tells of the configuration. */
-static void judge_api(struct online *o, const struct http_answer *answer)
+/* Whether it has found out what the request lacks, or what checks requests before it. */
+static bool is_the_refusal(const struct http_answer *answer)
+{
+	return (answer->status == 400 || answer->status == 422) && is_json(answer);
+}
+
+/* The code of an error in the API's own form; the caller frees it. NULL: it has none. */
+static char *find_code(const struct http_answer *answer)
+{
+	struct asset_error error = {};
+	char *code = NULL;
+
+	if (asset_error_parse(answer->body, answer->length, &error) == 0 && error.code &&
+	    strchr(error.code, '-'))
+		code = take_ptr(error.code);
+	asset_error_done(&error);
+	return code;
+}
+
+/* What it said, for people; the caller frees it. NULL: out of memory. */
+static char *describe(const struct http_answer *answer, const char *code)
 {
 	_cleanup_free_ char *status = http_describe_status(answer);
+	char *text;
+
+	if (!status || !code)
+		return take_ptr(status);
+	return asprintf(&text, "%s, %s", status, code) < 0 ? NULL : text;
+}
+
+static void judge_success(struct online *o, const struct http_answer *answer,
+			  const char *said)
+{
+	struct asset_grant grant = {};
+	const char *reason;
+
+	if (asset_grant_parse(answer->body, answer->length, &grant, &reason) == 0)
+		screen_mark(
+			&o->check->screen, SCREEN_WARNING,
+			"The API made an asset, %s, of a request that lacked all, and "
+			"that it should refuse. Nobody needs that asset.",
+			grant.id);
+	else
+		screen_mark(&o->check->screen, SCREEN_FAILED,
+			    "What answers at BaseURL= does not look like the API: %s to "
+			    "whatever is asked. Look at BaseURL=.",
+			    said);
+	asset_grant_done(&grant);
+}
+
+static void judge_forbidden(struct online *o, const char *code, const char *said)
+{
+	screen_mark(
+		&o->check->screen, SCREEN_FAILED,
+		"The API does not let this client create assets: %s. %s", said,
+		code ? "Look at Scope= and at the rights of the client."
+		     : "It does not say so in the words of the API: it may be a gateway "
+		       "or a firewall before it, or the path of BaseURL= is wrong. Else "
+		       "look at Scope= and at the rights of the client.");
+}
+
+static void judge_other(struct online *o, const struct http_answer *answer,
+			const char *code, const char *said)
+{
 	struct screen *screen = &o->check->screen;
-	const char *said = status ? status : "";
+
+	if (!code)
+		screen_mark(screen, SCREEN_FAILED,
+			    "What answers at BaseURL= does not look like the API: %s. "
+			    "Look at the path of BaseURL=.",
+			    said);
+	else if (answer->status == 404 || answer->status == 405)
+		screen_mark(screen, SCREEN_FAILED,
+			    "There is no Create Asset at BaseURL=: %s, in the words of "
+			    "the API. So the host is right, and the path is not: look at "
+			    "that of BaseURL=, to which /assets is appended.",
+			    said);
+	else
+		screen_mark(screen, SCREEN_FAILED,
+			    "The API refuses what the agent asks it: %s.", said);
+}
+
+static void judge_api(struct online *o, const struct http_answer *answer)
+{
+	_cleanup_free_ char *code = find_code(answer), *text = describe(answer, code);
+	struct screen *screen = &o->check->screen;
+	const char *said = text ? text : "";
 
 	if (answer->status == 401 && !o->has_token)
 		screen_mark(screen, SCREEN_INFO,
@@ -263,24 +348,19 @@ static void judge_api(struct online *o, const struct http_answer *answer)
 			    "Scope=.",
 			    said);
 	else if (answer->status == 403)
-		screen_mark(
-			screen, SCREEN_WARNING,
-			"The API does not let this client look for assets: %s. It may "
-			"lack a scope; Scope= must allow it to create assets.",
-			said);
+		judge_forbidden(o, code, said);
 	else if (answer->status >= 500 || answer->status == 429)
 		screen_mark(screen, SCREEN_FAILED,
 			    "The API answers, but is not well: %s. Files wait until it "
 			    "is.",
 			    said);
-	else if (answer->status / 100 == 2 || is_of_api(answer))
+	else if (answer->status / 100 == 2)
+		judge_success(o, answer, said);
+	else if (is_the_refusal(answer))
 		screen_mark(screen, SCREEN_OK, "The API answers as it should%s.",
 			    o->has_token ? ", and takes the token" : "");
 	else
-		screen_mark(screen, SCREEN_FAILED,
-			    "What answers at BaseURL= does not look like the API: %s. "
-			    "Look at the path of BaseURL=.",
-			    said);
+		judge_other(o, answer, code, said);
 }
 
 static void on_api_answer(void *userdata, const struct http_answer *answer)
@@ -296,11 +376,18 @@ static void on_api_answer(void *userdata, const struct http_answer *answer)
 
 static int ask_api(struct online *o, const char *token)
 {
+	static char content_type[] = "Content-Type: application/json";
+	static char accept[] = "Accept: application/json";
 	const struct config *config = o->check->config;
-	_cleanup_free_ char *url = NULL;
+	_cleanup_free_ char *url = NULL, *language = NULL;
+	char *lines[] = { content_type, accept, NULL };
+	const struct strv headers = { .items = lines, .count = ARRAY_SIZE(lines) };
 	struct http_call call = {
-		.method = "GET",
+		.method = "POST",
+		.headers = &headers,
 		.bearer = token,
+		.body = NO_ASSET,
+		.body_length = STRLEN(NO_ASSET),
 		.file = -1,
 		.timeout = config->api.timeout,
 		.stall_timeout = USEC_INFINITY,
@@ -308,10 +395,10 @@ static int ask_api(struct online *o, const char *token)
 	};
 	int r;
 
-	if (asprintf(&url, "%s/assets/" NO_ASSET, config->api.base_url) < 0) {
-		url = NULL;
+	if (asprintf(&url, "%s/assets", config->api.base_url) < 0 ||
+	    asprintf(&language, "Accept-Language: %s", config->api.accept_language) < 0)
 		return -ENOMEM;
-	}
+	lines[2] = language;
 	call.url = url;
 	o->done = false;
 	r = http_start(o->http, &call, on_api_answer, o, NULL);

@@ -797,7 +797,7 @@ static void a_service_that_is_well_is_told_so(void **state)
 	assert_line(w, "ok ", "connected to 127.0.0.1 port ");
 	assert_line(w, "ok ", "The clock here agrees with that of the API");
 	assert_line(w, "ok ", "The API answers as it should, and takes the token");
-	assert_int_equal(service_count(w->service, ENDPOINT_CREATE), 0);
+	assert_int_equal(service_asset_count(w->service), 0);
 	assert_int_equal(service_asset_count(w->service), 0);
 	/* Offline nobody is asked at all. */
 	assert_int_equal(world_run(w, "check", NULL), 0);
@@ -963,9 +963,31 @@ static void answers_of_the_api_are_judged(void **state)
 		const char *mark, *text;
 	} rows[] = {
 		{ 401, "{\"code\":\"401-104\"}", "FAILED ", "The API refuses the token" },
-		{ 403, "{\"code\":\"403-197\"}", "warning ", "It may lack a scope" },
-		{ 404, "{\"code\":\"404-101\"}", "ok ", "The API answers as it should" },
+		{ 403, "{\"code\":\"403-197\"}", "FAILED ",
+		  "The API does not let this client create assets: HTTP status 403, "
+		  "403-197. Look at Scope= and at the rights of the client." },
+		{ 403, "<h1>Go away</h1>", "FAILED ",
+		  "or the path of BaseURL= is wrong. Else look at Scope=" },
+		/* Of the path, not of an asset, as none was asked for. */
+		{ 404, "{\"code\":\"404-101\"}", "FAILED ",
+		  "There is no Create Asset at BaseURL=: HTTP status 404, 404-101, in "
+		  "the words of the API." },
+		{ 405, "{\"code\":\"405-101\"}", "FAILED ",
+		  "There is no Create Asset at BaseURL=" },
 		{ 404, "<h1>Not here</h1>", "FAILED ", "does not look like the API" },
+		{ 404, "{\"message\":\"no Route matched\"}", "FAILED ",
+		  "does not look like the API" },
+		{ 404, "", "FAILED ", "does not look like the API" },
+		{ 400, "{\"code\":\"400-112\"}", "ok ", "The API answers as it should" },
+		{ 422, "{\"title\":\"Unprocessable Entity\"}", "ok ",
+		  "The API answers as it should" },
+		{ 400, "<h1>Bad Request</h1>", "FAILED ", "does not look like the API" },
+		{ 406, "{\"code\":\"406-100\"}", "FAILED ",
+		  "The API refuses what the agent asks it: HTTP status 406, 406-100." },
+		{ 200, "<h1>Welcome</h1>", "FAILED ",
+		  "HTTP status 200 to whatever is asked. Look at BaseURL=" },
+		{ 200, "{\"id\":\"7\",\"contentUrl\":\"https://store.example/7\"}",
+		  "warning ", "The API made an asset, 7, of a request that lacked all" },
 		{ 302, "", "FAILED ", "does not look like the API" },
 		{ 503, "", "FAILED ", "The API answers, but is not well" },
 		{ 429, "", "FAILED ", "The API answers, but is not well" },
@@ -975,7 +997,7 @@ static void answers_of_the_api_are_judged(void **state)
 	world_start(w, &only_the_world);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		service_clear_faults(w->service);
-		service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_GET,
+		service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_CREATE,
 							   .action = FAULT_ANSWER,
 							   .status = rows[i].status,
 							   .body = rows[i].body });

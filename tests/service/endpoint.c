@@ -424,12 +424,25 @@ static void grant(struct request *request,
 	answer_json(&request->answer, 200, describe(service, asset));
 }
 
+/* To look whether Create Asset is here, by a request that lacks all, is no breach. */
+static void refuse_probe(struct request *request)
+{
+	if (!request_header(request, "Authorization"))
+		answer_api_error(request, 401, 104,
+				 "Invalid or missing authorization header", NULL, NULL);
+	else if (is_allowed(request))
+		answer_api_error(request, 400, 112, "Required parameter is missing",
+				 "attribute", "channel.type");
+}
+
 void create_carry_out(struct request *request)
 {
 	struct json_object *root, *values[PARAMETER_COUNT];
 
 	if (!streq(request->method, "POST"))
 		return other_carry_out(request);
+	if (streq(request->body, "{}"))
+		return refuse_probe(request);
 	if (!is_allowed(request))
 		return;
 	if (!has_type(request, "application/json"))
