@@ -229,7 +229,7 @@ static void describe(struct http_request *request, CURLcode code,
 static void check_sent(struct http_request *request, struct http_answer *answer)
 {
 	if (answer->transport != TRANSPORT_ANSWERED || answer->status >= 300 ||
-	    request->body || answer->sent == request->size)
+	    request->file < 0 || answer->sent == request->size)
 		return;
 	answer->transport = TRANSPORT_RESET;
 	snprintf(request->problem, sizeof(request->problem),

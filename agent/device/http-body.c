@@ -9,6 +9,7 @@
 #define UPLOAD_BUFFER_MIN (16L * 1024)		/* curl's own least */
 #define STALL_LOOKS	  8			/* at how far it is, in a StallTimeout */
 #define SHORT_MAX	  ((uint64_t)64 * 1024) /* a body for the short lane */
+#define WHOLE_MAX	  ((uint64_t)16 * 1024) /* one that goes out with its head */
 
 /* ---- bandwidth ---- */
 
@@ -259,6 +260,56 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 
 /* ---- setting up ---- */
 
+/* Of a body that lies in memory curl does not say when it begins it again. */
+static int on_begin(void *userdata, char *peer, char *local, int peer_port,
+		    int local_port)
+{
+	struct http_request *request = userdata;
+
+	(void)peer;
+	(void)local;
+	(void)peer_port;
+	(void)local_port;
+	request->twice = request->twice || request->begun;
+	request->begun = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+void http_body_send_whole(struct http_request *request)
+{
+	CURL *easy = request->easy;
+
+	curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->size);
+}
+
+/* All of the file, or NULL: it has become shorter, or there is no memory, which shows
+ * again where it is read piece by piece. The caller frees it. */
+static char *read_whole(int fd, uint64_t size)
+{
+	_cleanup_free_ char *body = malloc(size);
+
+	return body && pread(fd, body, size, 0) == (ssize_t)size ? take_ptr(body) : NULL;
+}
+
+/* A short file goes out with the head: one packet, and one call, in the place of two. No
+ * share of a bandwidth that is limited can be kept so. Whether that is done. */
+static bool send_file_whole(struct http_request *request, const char *method)
+{
+	if (request->size == 0 || request->size > WHOLE_MAX ||
+	    !throttle_is_open(&request->http->throttle))
+		return false;
+	request->body = read_whole(request->file, request->size);
+	if (!request->body)
+		return false;
+	http_body_send_whole(request);
+	curl_easy_setopt(request->easy, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(request->easy, CURLOPT_PREREQFUNCTION, on_begin);
+	curl_easy_setopt(request->easy, CURLOPT_PREREQDATA, request);
+	return true;
+}
+
 void http_body_send_file(struct http_request *request, const struct http_call *call)
 {
 	CURL *easy = request->easy;
@@ -268,6 +319,8 @@ void http_body_send_file(struct http_request *request, const struct http_call *c
 		throttle_wake(&request->http->throttle, clock_monotonic());
 	request->file = call->file;
 	request->size = call->file_size;
+	if (send_file_whole(request, call->method))
+		return;
 	request->lane = call->file_size <= SHORT_MAX ? LANE_SHORT : LANE_LONG;
 	curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
 	curl_easy_setopt(easy, CURLOPT_READDATA, request);

@@ -15,7 +15,10 @@ void http_body_set_bandwidth(struct http *http, uint64_t rate);
 int http_body_init(struct http *http);
 void http_body_done(struct http *http);
 
-/* Curl is to read the file of @call. */
+/* Curl is to send `body`, in one piece with the head of the request. */
+void http_body_send_whole(struct http_request *request);
+
+/* Curl is to send the file of @call. */
 void http_body_send_file(struct http_request *request, const struct http_call *call);
 
 /* It won't any more, if it was. */

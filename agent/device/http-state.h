@@ -42,8 +42,8 @@ struct http_request {
 	size_t headers_size;
 	http_done_fn done;
 	void *userdata;
-	char *body; /* a copy of a text to send */
-	int file;
+	char *body; /* a copy of what is to be sent, where that is short */
+	int file;   /* -1: it sends none */
 	uint64_t size;	 /* of the body */
 	uint64_t offset; /* of the next byte that curl gets of the file */
 	uint64_t share;	 /* bytes that it may send, of the bandwidth */
@@ -65,6 +65,7 @@ struct http_request {
 	bool stalled;
 	bool clean;  /* it went to its end */
 	bool misled; /* curl went on after it had given a reason, and gives no other */
+	bool begun;  /* it was given to a connection */
 	bool twice;  /* some of its body was sent before, on another connection */
 	bool anew;   /* made once more, on a new connection */
 	bool look;

@@ -295,10 +295,7 @@ static int set_body(struct http_request *request, const struct http_call *call)
 		return -ENOMEM;
 	memcpy(request->body, call->body, call->body_length);
 	request->size = call->body_length;
-	curl_easy_setopt(request->easy, CURLOPT_POST, 1L);
-	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDS, request->body);
-	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-			 (curl_off_t)call->body_length);
+	http_body_send_whole(request);
 	return 0;
 }
 

@@ -16,6 +16,11 @@ static void pay(struct throttle *t, usec_t now, uint64_t bytes)
 	t->rest = (uint64_t)(due % t->rate);
 }
 
+bool throttle_is_open(const struct throttle *t)
+{
+	return t->rate == UINT64_MAX;
+}
+
 void throttle_wake(struct throttle *t, usec_t now)
 {
 	t->paid_at = MAX(t->paid_at, usec_sub(now, THROTTLE_IDLE));

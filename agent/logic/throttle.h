@@ -10,6 +10,7 @@
  * begins with a burst. Pure: `now` is monotonic.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "clock.h"
@@ -27,6 +28,9 @@ struct throttle {
 
 /* From @now on it has that rate (> 0): what is not paid yet is paid at that. */
 void throttle_configure(struct throttle *t, uint64_t rate, usec_t now);
+
+/* Whether there is no ceiling. */
+bool throttle_is_open(const struct throttle *t);
 
 /* From @now on somebody has bytes to send, and nobody had before. */
 void throttle_wake(struct throttle *t, usec_t now);
