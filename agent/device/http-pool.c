@@ -1,5 +1,3 @@
-#include <sys/epoll.h>
-
 #include "http-pool.h"
 #include "macro.h"
 
@@ -99,11 +97,12 @@ static int on_sockets_ready(sd_event_source *source, int fd, uint32_t revents,
 {
 	struct epoll_event events[SOCKETS_A_TURN];
 	struct pool *pool = userdata;
-	int count = epoll_wait(fd, events, SOCKETS_A_TURN, 0);
+	size_t count = sockets_ready(&pool->sockets, events, SOCKETS_A_TURN);
 
 	(void)source;
+	(void)fd;
 	(void)revents;
-	for (int i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++)
 		if (!act(pool, events[i].data.fd, action_of(events[i].events)))
 			break;
 	settle(pool);
@@ -116,28 +115,17 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata,
 		     void *socketp)
 {
 	static const uint32_t events[] = {
-		[CURL_POLL_NONE] = 0,
-		[CURL_POLL_IN] = EPOLLIN,
-		[CURL_POLL_OUT] = EPOLLOUT,
-		[CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
+		[CURL_POLL_NONE] = 0,	    [CURL_POLL_IN] = EPOLLIN,
+		[CURL_POLL_OUT] = EPOLLOUT, [CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
+		[CURL_POLL_REMOVE] = 0,
 	};
 	struct pool *pool = userdata;
-	bool is_watched = socketp;
 	struct http_request *request = NULL;
-	struct epoll_event event = { .data.fd = fd };
-	int r;
+	int r = sockets_want(&pool->sockets, fd, events[what]);
 
-	if (what == CURL_POLL_REMOVE) {
-		(void)epoll_ctl(pool->sockets, EPOLL_CTL_DEL, fd, NULL);
+	(void)socketp;
+	if (what == CURL_POLL_REMOVE)
 		return 0;
-	}
-	event.events = events[what];
-	r = epoll_ctl(pool->sockets, is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd,
-		      &event);
-	if (r < 0)
-		r = -errno;
-	else
-		(void)curl_multi_assign(pool->multi, fd, pool);
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&request);
 	if (request && request->problem[0])
 		request->misled = true;
@@ -209,20 +197,19 @@ void http_pool_free(struct pool *pool)
 	sd_event_source_disable_unref(pool->timer);
 	sd_event_source_disable_unref(pool->due);
 	sd_event_source_disable_unref(pool->ready);
-	close_fd(pool->sockets);
+	sockets_done(&pool->sockets);
 	free(pool);
 }
 
 static int add_sources(struct pool *pool)
 {
 	sd_event *event = pool->http->event;
-	int r;
+	int r = sockets_init(&pool->sockets);
 
-	pool->sockets = epoll_create1(EPOLL_CLOEXEC);
-	if (pool->sockets < 0)
-		return -errno;
-	r = sd_event_add_io(event, &pool->ready, pool->sockets, EPOLLIN, on_sockets_ready,
-			    pool);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(event, &pool->ready, pool->sockets.fd, EPOLLIN,
+			    on_sockets_ready, pool);
 	if (r < 0)
 		return r;
 	r = sd_event_add_time(event, &pool->timer, CLOCK_MONO, USEC_INFINITY,

@@ -2,13 +2,14 @@
 
 /*
  * HTTP-state: what http's own modules share: http (setting up, ends), http-pool (curl on
- * the event loop), http-body (bytes out and in, bandwidth, stalls) and http-answer (what
- * came back). Only they include this.
+ * the event loop), http-sockets (which of its sockets), http-body (bytes out and in,
+ * bandwidth, stalls) and http-answer (what came back). Only they include this.
  */
 
 #include <curl/curl.h>
 #include <sys/queue.h>
 
+#include "http-sockets.h"
 #include "http.h"
 #include "throttle.h"
 
@@ -25,8 +26,8 @@ enum lane {
  * remembers of TLS for them: sessions, certificates, authorities. */
 struct pool {
 	struct http *http;
-	CURLM *multi; /* NULL: there was no memory for one */
-	int sockets;  /* an epoll instance with those that curl waits for */
+	CURLM *multi;		/* NULL: there was no memory for one */
+	struct sockets sockets; /* that curl waits for */
 	sd_event_source *ready, *timer, *due;
 	size_t requests; /* that use it */
 	bool broken;	 /* the multi handle is of no more use */
@@ -42,8 +43,8 @@ struct http_request {
 	size_t headers_size;
 	http_done_fn done;
 	void *userdata;
-	char *body; /* a copy of what is to be sent, where that is short */
-	int file;   /* -1: it sends none */
+	char *body;	 /* a copy of what is to be sent, where that is short */
+	int file;	 /* -1: it sends none */
 	uint64_t size;	 /* of the body */
 	uint64_t offset; /* of the next byte that curl gets of the file */
 	uint64_t share;	 /* bytes that it may send, of the bandwidth */

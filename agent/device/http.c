@@ -120,6 +120,7 @@ static void begin_again(struct http_request *request)
 	request->stalled = request->misled = false;
 	request->anew = true;
 	curl_easy_setopt(request->easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(request->easy, CURLOPT_CLOSESOCKETDATA, request->pool);
 }
 
 /* Once, as the new connection is one that was not used before. 0 or a negative errno: it
@@ -313,11 +314,21 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 		return CURL_SOCKET_BAD;
 	}
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	if (fd >= 0)
+	if (fd >= 0) {
+		sockets_opened(&request->pool->sockets, fd);
 		return fd;
+	}
 	if (errno_is_shortage(-errno))
 		http_pool_starve(request, -errno);
 	return CURL_SOCKET_BAD;
+}
+
+static int on_close_socket(void *userdata, curl_socket_t fd)
+{
+	struct pool *pool = userdata;
+
+	sockets_closed(&pool->sockets, fd);
+	return close(fd);
 }
 
 static void set_common(struct http_request *request, const struct http_call *call)
@@ -340,6 +351,8 @@ static void set_common(struct http_request *request, const struct http_call *cal
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, request->pool);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	/* Whatever the machine's own settings would still put up with. */
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
