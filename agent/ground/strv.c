@@ -47,10 +47,26 @@ void strv_done(struct strv *list)
 	*list = (struct strv){};
 }
 
+static bool is_literal(const char *glob)
+{
+	for (; *glob; glob++)
+		if (*glob == '*' || *glob == '?' || *glob == '[' || *glob == '\\')
+			return false;
+	return true;
+}
+
+/* Nearly all globs are endings, which fnmatch() takes several times as long for. */
+static bool is_match(const char *glob, const char *name)
+{
+	if (*glob == '*' && is_literal(glob + 1))
+		return endswith(name, glob + 1);
+	return fnmatch(glob, name, 0) == 0;
+}
+
 const char *strv_match(const struct strv *globs, const char *name)
 {
 	for (size_t i = 0; i < globs->count; i++)
-		if (fnmatch(globs->items[i], name, 0) == 0)
+		if (is_match(globs->items[i], name))
 			return globs->items[i];
 	return NULL;
 }

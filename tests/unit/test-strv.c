@@ -115,6 +115,13 @@ static void test_match(void **state)
 		{ "a* *b", "ab", "a*" },
 		{ "*.example.com", "s3.eu.example.com", "*.example.com" },
 		{ "*.example.com", "example.com", NULL },
+		{ "*.[jt]pg", "a.jpg", "*.[jt]pg" },
+		{ "*.[jt]pg", "a.[jt]pg", NULL },
+		{ "*.\\?", "a.?", "*.\\?" },
+		{ "*.\\?", "a.\\?", NULL },
+		{ "*.?", "a.b", "*.?" },
+		{ "**", "a", "**" },
+		{ "*longer", "long", NULL },
 		{ "a", "", NULL },
 		{ "*", "", "*" },
 	};
