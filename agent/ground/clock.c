@@ -232,7 +232,7 @@ static const char *month(const char *p, int *ret)
 					 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 
 	for (size_t i = 0; p && i < ARRAY_SIZE(names); i++) {
-		if (!startswith(p, names[i]))
+		if (strncmp(p, names[i], STRLEN("Nov")) != 0)
 			continue;
 		*ret = (int)i + 1;
 		return p + STRLEN("Nov");

@@ -25,11 +25,7 @@ const char *transfer_step_name(const struct transfer *t)
 
 char *transfer_path(const struct transfer *t)
 {
-	char *path;
-
-	return asprintf(&path, "%s/%s", spool_directory_path(t->directory), t->name) < 0
-		       ? NULL
-		       : path;
+	return text_join(spool_directory_path(t->directory), "/", t->name);
 }
 
 const struct config_spool *transfer_spool(const struct transfer *t)
