@@ -8,6 +8,7 @@
 #include "explain.h"
 #include "log.h"
 #include "macro.h"
+#include "reload-command.h"
 #include "status.h"
 
 static const char help[] =
@@ -73,25 +74,6 @@ static int command_configured(const struct command_line *line)
 	return EXIT_FAILURE;
 }
 
-static void ignore_fault(void *userdata, const char *line)
-{
-	(void)userdata;
-	(void)line;
-}
-
-/* What the unit asks after a reload (ExecReload=): the agent itself has told of each
- * fault, and systemctl is to fail with them. */
-static int command_faultless(const struct command_line *line)
-{
-	struct config *config;
-	int r = config_load(line->config_file, ignore_fault, NULL, &config);
-
-	if (r < 0)
-		return r == -EINVAL ? EXIT_CONFIG : EXIT_FAILURE;
-	config_free(config);
-	return EXIT_SUCCESS;
-}
-
 static const struct command {
 	const char *name;
 	command_fn run;
@@ -101,7 +83,7 @@ static const struct command {
 	{ .name = "run", .run = command_run },
 	{ .name = "drain", .run = command_drain },
 	{ .name = "configured", .run = command_configured }, /* not for people, */
-	{ .name = "faultless", .run = command_faultless },   /* nor is this */
+	{ .name = "reload", .run = reload_command },	     /* nor is this */
 	{ .name = "check", .run = check_command, .online = true },
 	{ .name = "status", .run = status_command, .json = true, .watch = true },
 	{ .name = "explain", .run = explain_command, .arguments = 1 },

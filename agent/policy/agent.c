@@ -9,6 +9,7 @@
 #include "log.h"
 #include "macro.h"
 #include "notify.h"
+#include "reload-word.h"
 #include "reload.h"
 #include "settings.h"
 
@@ -371,14 +372,20 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 		     void *userdata)
 {
 	struct agent *agent = userdata;
+	usec_t began = clock_monotonic();
+	bool in_force;
+	int r;
 
 	(void)source;
 	(void)info;
 	if (agent->stopping || agent->broken)
 		return 0;
 	notify_reloading();
-	reload(agent);
-	report_ready(agent->report);
+	in_force = reload(agent);
+	report_ready(agent->report, in_force);
+	r = reload_word_put(began, in_force);
+	if (r < 0)
+		log_debug("Who asked for the reload can't be told: %s.", log_errno(r));
 	return 0;
 }
 

@@ -156,7 +156,7 @@ static void apply(struct agent *agent, struct config *config, struct plan *plan,
 	config_free(old);
 }
 
-void reload(struct agent *agent)
+bool reload(struct agent *agent)
 {
 	_cleanup_(config_freep) struct config *config = read_config(agent);
 	struct config_diff diff;
@@ -164,7 +164,7 @@ void reload(struct agent *agent)
 	int r;
 
 	if (!config || !compare(agent, config, &diff))
-		return;
+		return false;
 	r = prepare(agent, config, &plan);
 	if (r < 0) {
 		refuse_for(r);
@@ -174,4 +174,5 @@ void reload(struct agent *agent)
 			   *diff.words ? diff.words : "no key changed");
 	}
 	config_diff_done(&diff);
+	return r >= 0;
 }

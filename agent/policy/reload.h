@@ -15,7 +15,9 @@
  * [State] Directory can't change: the ledger that is open knows what is unfinished.
  */
 
+#include <stdbool.h>
+
 struct agent;
 
-/* Never waits for anybody. Whatever comes of it is logged. */
-void reload(struct agent *agent);
+/* Never waits for anybody. Whatever comes of it is logged. False: it was refused. */
+bool reload(struct agent *agent);

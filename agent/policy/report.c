@@ -34,6 +34,7 @@ struct report {
 	bool told_ready; /* the service manager knows */
 	usec_t told_at;	 /* monotonic */
 	usec_t started, last_upload;
+	usec_t refused; /* real time: when a reload was; 0: none, or one came after it */
 	uint64_t process_start, uploaded;
 	struct report_file status, metrics;
 	struct progress progress; /* of what goes out, while something does */
@@ -217,18 +218,34 @@ static char *trouble_text(const struct survey *survey)
 	return text;
 }
 
-static char *status_text(const struct survey *survey)
+/* What was changed in the configuration does not count, which is easily missed. */
+static char *reload_text(const struct report *report)
 {
+	char since[CLOCK_STRING_MAX], *text;
+
+	if (report->refused == 0)
+		return strdup("");
+	format_since(since, report->refused);
+	return asprintf(&text,
+			"; reload refused at %s, the old configuration is in force",
+			since) < 0
+		       ? NULL
+		       : text;
+}
+
+static char *status_text(const struct report *report, const struct survey *survey)
+{
+	_cleanup_free_ char *reload = reload_text(report);
 	struct uploader_stats stats = uploader_stats(survey->uploader);
 	_cleanup_free_ char *trouble = trouble_text(survey);
 	char *text;
 
 	if (asprintf(&text,
 		     "Uploading %" PRIu64 ", waiting %" PRIu64 "%s, uploaded %" PRIu64
-		     ", failed %" PRIu64 "%s",
+		     ", failed %" PRIu64 "%s%s",
 		     survey_uploading(&stats), survey_waiting(&stats),
 		     stats.more ? "+" : "", stats.uploaded, stats.failed,
-		     trouble ? trouble : "") < 0)
+		     reload ? reload : "", trouble ? trouble : "") < 0)
 		return NULL;
 	return text;
 }
@@ -236,7 +253,7 @@ static char *status_text(const struct survey *survey)
 /* 0, or -EAGAIN: it did not get through. */
 static int show_status(struct report *report, const struct survey *survey)
 {
-	_cleanup_free_ char *text = status_text(survey);
+	_cleanup_free_ char *text = status_text(report, survey);
 
 	if (!report->told_ready)
 		report->told_ready = notify_ready() == 0;
@@ -303,8 +320,9 @@ void report_now(struct report *report)
 	tell(report);
 }
 
-void report_ready(struct report *report)
+void report_ready(struct report *report, bool in_force)
 {
+	report->refused = in_force ? 0 : clock_realtime();
 	report->told_ready = false;
 	report_now(report);
 }

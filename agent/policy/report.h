@@ -39,8 +39,9 @@ void report_changed(struct report *report);
 /* Tells all of it now: the first time also that the agent is ready. */
 void report_now(struct report *report);
 
-/* The same, and once more that the agent is ready. */
-void report_ready(struct report *report);
+/* The same, and once more that the agent is ready: the configuration was read again, and
+ * is (@in_force) or was refused, which is told until one is. */
+void report_ready(struct report *report, bool in_force);
 
 /* The agent has ended, as it was to: the status file goes, the metrics tell so. */
 void report_stopped(struct report *report);

@@ -126,6 +126,70 @@ static void the_state_directory_cannot_change(void **state)
 	world_stop(w);
 }
 
+/* ---- as the unit asks for it ---- */
+
+static void set(struct world *w, const char *format, ...) _printf_(2, 3);
+static void set(struct world *w, const char *format, ...)
+{
+	_cleanup_free_ char *variable = NULL;
+	va_list args;
+
+	va_start(args, format);
+	assert_true(vasprintf(&variable, format, args) > 0);
+	va_end(args);
+	world_set_environment(w, variable);
+}
+
+static void whoever_asks_for_a_reload_learns_what_came_of_it(void **state)
+{
+	static const struct world_options bad = { .spool = "Settel=1s\n" };
+	static const struct world_options frozen = {
+		.spool = "[State]\nDirectory=@ROOT@/elsewhere\n",
+	};
+	static const struct world_options good = { .spool = "MaxSize=1M\n" };
+	struct world *w = *state;
+
+	world_start(w, &(struct world_options){ .no_agent = true });
+	set(w, "RUNTIME_DIRECTORY=%s", w->root);
+	world_launch(w);
+	world_wait_ready(w);
+	set(w, "MAINPID=%d", (int)w->pid);
+	assert_int_equal(world_run(w, "reload", NULL), 0);
+	world_configure(w, &bad);
+	assert_int_equal(world_run(w, "reload", NULL), 78);
+	world_wait_status(w, "; reload refused at ");
+	/* No fault of its own: only with the one in force it does not go together. */
+	world_configure(w, &frozen);
+	assert_int_equal(world_run(w, "reload", NULL), 78);
+	world_wait_log(w, "Directory= can't change");
+	world_configure(w, &good);
+	assert_int_equal(world_run(w, "reload", NULL), 0);
+	world_wait_log(w, "MaxSize changed");
+	world_wait_status(w, "failed 0");
+	assert_null(strstr(world_status(w), "refused"));
+	world_stop(w);
+}
+
+/* What it can't say is not taken for good. */
+static void a_reload_that_nobody_speaks_of_fails(void **state)
+{
+	struct world *w = *state;
+	pid_t gone;
+
+	world_start(w, &(struct world_options){ .no_agent = true });
+	assert_int_equal(world_run(w, "reload", NULL), 1);
+	world_wait_log(w, "use: systemctl reload asset-agent");
+	set(w, "RUNTIME_DIRECTORY=%s", w->root);
+	world_launch(w);
+	world_wait_ready(w);
+	gone = w->pid;
+	world_kill9(w);
+	set(w, "MAINPID=%d", (int)gone);
+	assert_int_equal(world_run(w, "reload", NULL), 1);
+	world_wait_log(w, "could not reload: No such process");
+	world_stop(w);
+}
+
 static void mime_types_that_cannot_be_read_are_refused(void **state)
 {
 	static const struct world_options other = {
@@ -832,6 +896,8 @@ int main(void)
 		scenario(a_bad_configuration_is_refused_with_each_fault),
 		scenario(a_configuration_that_is_gone_is_refused),
 		scenario(the_state_directory_cannot_change),
+		scenario(whoever_asks_for_a_reload_learns_what_came_of_it),
+		scenario(a_reload_that_nobody_speaks_of_fails),
 		scenario(mime_types_that_cannot_be_read_are_refused),
 		scenario(a_spool_that_is_added_is_watched_at_once),
 		scenario(a_spool_that_is_removed_is_left_alone),
