@@ -1,13 +1,16 @@
 /*
  * Bare loop: the least that uploads a directory, as the measure of the agent.
  *
- *	bare-loop [--http2] [--ca FILE] [--in-flight N] BASE-URL TOKEN DIRECTORY
+ *	bare-loop [--http2] [--ca FILE] [--in-flight N] [--receipts] BASE-URL TOKEN
+ *DIRECTORY
  *
  * For each file of the directory the same two requests that the agent makes, with the
  * same headers: POST BASE-URL/assets, and PUT to the contentUrl of its answer; N files at
  * a time (16), each with its own handles. Nothing is recorded, checked, retried or
  * written: the first failure ends it with status 1. --http2: for BASE-URL, all questions
- * on one connection; bodies always go over HTTP/1.1.
+ * on one connection; bodies always go over HTTP/1.1. --receipts: a file of the length of
+ * the agent's receipt beside each one, whole from the first, and neither synced nor
+ * stamped: the least that a directory full of receipts costs.
  */
 
 #include <curl/curl.h>
@@ -15,6 +18,7 @@
 #include <err.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "macro.h"
@@ -26,6 +30,7 @@ struct slot {
 	CURL *ask;  /* POST, then */
 	CURL *send; /* PUT */
 	int fd;
+	char name[NAME_MAX + 1];
 	char body[512];
 	char answer[ANSWER_MAX];
 	size_t length;
@@ -36,7 +41,7 @@ static char *directory_path;
 static DIR *directory;
 static CURLM *multi;
 static struct curl_slist *ask_headers, *send_headers;
-static bool http2;
+static bool http2, receipts;
 static size_t in_flight = 16, busy, uploaded;
 static struct slot *slots;
 
@@ -106,6 +111,26 @@ static void open_slot(struct slot *slot, const char *token)
 	curl_easy_setopt(slot->send, CURLOPT_WRITEFUNCTION, on_nothing);
 }
 
+static bool is_receipt(const char *name)
+{
+	const char *dot = strstr(name, ".asset.json");
+
+	return dot && streq(dot, ".asset.json");
+}
+
+static void write_receipt(const struct slot *slot)
+{
+	char name[NAME_MAX + 16], text[190];
+	int fd = openat(dirfd(directory), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0640);
+
+	memset(text, ' ', sizeof(text));
+	(void)snprintf(name, sizeof(name), "%s.asset.json", slot->name);
+	if (fd < 0 || write(fd, text, sizeof(text)) != (ssize_t)sizeof(text) ||
+	    linkat(fd, "", dirfd(directory), name, AT_EMPTY_PATH) < 0)
+		err(1, "%s", name);
+	(void)close(fd);
+}
+
 /* The next regular file of the directory; false: that was the last. */
 static bool ask_next(struct slot *slot)
 {
@@ -116,7 +141,8 @@ static bool ask_next(struct slot *slot)
 		entry = readdir(directory);
 		if (!entry)
 			return false;
-	} while (entry->d_name[0] == '.');
+	} while (entry->d_name[0] == '.' || is_receipt(entry->d_name));
+	(void)snprintf(slot->name, sizeof(slot->name), "%s", entry->d_name);
 	slot->fd = openat(dirfd(directory), entry->d_name, O_RDONLY | O_CLOEXEC);
 	if (slot->fd < 0 || fstat(slot->fd, &st) < 0)
 		err(1, "%s/%s", directory_path, entry->d_name);
@@ -159,6 +185,8 @@ static void finish(CURL *easy, CURLcode code)
 		return;
 	}
 	(void)close(slot->fd);
+	if (receipts)
+		write_receipt(slot);
 	busy--;
 	uploaded++;
 	(void)ask_next(slot);
@@ -214,6 +242,7 @@ static void read_options(int argc, char **argv)
 						 { "ca", required_argument, NULL, 'c' },
 						 { "in-flight", required_argument, NULL,
 						   'n' },
+						 { "receipts", no_argument, NULL, 'r' },
 						 {} };
 	int option;
 
@@ -221,13 +250,15 @@ static void read_options(int argc, char **argv)
 		switch (option) {
 		case '2': http2 = true; break;
 		case 'c': ca_file = optarg; break;
+		case 'r': receipts = true; break;
 		case 'n': in_flight = strtoul(optarg, NULL, 10); break;
 		default: exit(2);
 		}
 	}
 	if (argc - optind != 3 || in_flight < 1 || in_flight > IN_FLIGHT_MAX)
-		errx(2, "usage: bare-loop [--http2] [--ca FILE] [--in-flight N] "
-			"BASE-URL TOKEN DIRECTORY");
+		errx(2,
+		     "usage: bare-loop [--http2] [--ca FILE] [--in-flight N] [--receipts] "
+		     "BASE-URL TOKEN DIRECTORY");
 }
 
 int main(int argc, char **argv)
