@@ -160,7 +160,8 @@ static int read_line(struct mime *mime, char *line)
 	static const char blank[] = " \t\r\f\v";
 	char *rest = line + strspn(line, blank), *type = strsep(&rest, blank), *name;
 
-	if (!is_type(type))
+	/* Most have no name at all. */
+	if (!rest || !is_type(type))
 		return 0;
 	while ((name = strsep(&rest, blank)) && *name != '#') {
 		int r = *name ? add(mime, name, type) : 0;
