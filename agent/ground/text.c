@@ -172,14 +172,14 @@ char *text_join_parts(const char *const *parts, size_t count)
 
 const char *text_number(char buffer[static TEXT_NUMBER_MAX], uint64_t value)
 {
-	char *digit = buffer + TEXT_NUMBER_MAX - 1;
+	size_t at = TEXT_NUMBER_MAX - 1;
 
-	*digit = '\0';
+	buffer[at] = '\0';
 	do {
-		*--digit = (char)('0' + value % 10);
+		buffer[--at] = (char)('0' + value % 10);
 		value /= 10;
 	} while (value > 0);
-	return digit;
+	return &buffer[at];
 }
 
 /* What the byte at @text is once percent-decoded, and how many there stand for it. */
