@@ -93,11 +93,24 @@ static int set_type(struct transfer *t)
 			      type ? type : mime_type(t->services->mime, t->name));
 }
 
+/* A URL of a row, or read under other settings than there are now. What can't be used any
+ * more is dropped. 0 or -ENOMEM: that says nothing of the grant, which stays. */
+static int read_url_again(struct transfer *t)
+{
+	_cleanup_free_ char *reason = NULL;
+	int r;
+
+	if (!t->id || t->url_settings == t->services->settings)
+		return 0;
+	r = transfer_read_url(t, &reason);
+	if (r < 0 && r != -ENOMEM)
+		transfer_drop_grant(t);
+	return r == -ENOMEM ? r : 0;
+}
+
 /* With the file in hand: to whom next? */
 static void taken(struct transfer *t, const struct config_spool *spool)
 {
-	_cleanup_free_ char *reason = NULL;
-
 	if (t->identity.size > spool->max_size) {
 		too_large(t, spool->max_size);
 		return;
@@ -106,14 +119,10 @@ static void taken(struct transfer *t, const struct config_spool *spool)
 		transfer_pause(t);
 		return;
 	}
-	if (set_type(t) < 0) {
+	if (set_type(t) < 0 || read_url_again(t) < 0) {
 		transfer_short(t, -ENOMEM);
 		return;
 	}
-	/* Of a row, or read under other settings than there are now. */
-	if (t->id && t->url_settings != t->services->settings &&
-	    transfer_read_url(t, &reason) < 0)
-		transfer_drop_grant(t);
 	if (!t->id && !t->counted) {
 		transfer_restart(t); /* now it needs more than it did */
 	} else if (!t->id) {

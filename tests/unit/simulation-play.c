@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "agent.h"
+#include "content-url.h"
 #include "mime.h"
 #include "schedule.h"
 #include "simulation.h"
@@ -869,7 +870,8 @@ usec_t sim_play_stop_on_slow_disk(uint64_t seed)
 }
 
 static struct {
-	bool is_short, done;
+	bool is_short, is_short_for_urls, done;
+	size_t assets; /* that were made by then */
 } memory;
 
 int __real_schedule_add(struct schedule *schedule, struct item *item);
@@ -882,6 +884,7 @@ int __wrap_schedule_add(struct schedule *schedule, struct item *item)
 static void on_memory_judged(void *userdata)
 {
 	memory.done = !sim_due_file("crowd");
+	memory.assets = sim_asset_count();
 	on_stop_for_good(userdata);
 }
 
@@ -896,6 +899,37 @@ static void on_no_memory(void *userdata)
 	memory.is_short = true;
 	add_crowd("crowd", 1);
 	(void)sim_after(10 * USEC_PER_MINUTE, on_memory, userdata);
+}
+
+int __real_content_url_parse(const char *text, const struct content_url_policy *policy,
+			     struct content_url *ret, char **ret_reason);
+int __wrap_content_url_parse(const char *text, const struct content_url_policy *policy,
+			     struct content_url *ret, char **ret_reason);
+int __wrap_content_url_parse(const char *text, const struct content_url_policy *policy,
+			     struct content_url *ret, char **ret_reason)
+{
+	if (!memory.is_short_for_urls)
+		return __real_content_url_parse(text, policy, ret, ret_reason);
+	*ret = (struct content_url){};
+	*ret_reason = NULL;
+	return -ENOMEM;
+}
+
+static void on_memory_for_urls(void *userdata)
+{
+	memory.is_short_for_urls = false;
+	(void)sim_after(USEC_PER_MINUTE, on_memory_judged, userdata);
+}
+
+size_t sim_play_no_memory_for_urls(uint64_t seed)
+{
+	begin_single(seed);
+	memory.is_short_for_urls = true;
+	sim_services.url_lifetime = USEC_PER_DAY;
+	add_crowd("crowd", 1);
+	(void)sim_after(10 * USEC_PER_MINUTE, on_memory_for_urls, NULL);
+	(void)end_single();
+	return memory.done ? memory.assets : 0;
 }
 
 bool sim_play_no_memory(uint64_t seed)

@@ -383,6 +383,10 @@ bool sim_play_large_on_slow_disk(uint64_t seed);
  * done a minute after. */
 bool sim_play_no_memory(uint64_t seed);
 
+/* For ten minutes there is no memory to read a URL that was granted, while a file comes.
+ * How many assets were made until it was uploaded; 0: it was not. */
+size_t sim_play_no_memory_for_urls(uint64_t seed);
+
 /* The slow disk, and SIGTERM after ten minutes: for how long after that the agent asked
  * the service manager for more time. */
 usec_t sim_play_stop_on_slow_disk(uint64_t seed);

@@ -15,7 +15,7 @@
 // wrap: ledger_drop ledger_finish ledger_broken ledger_each ledger_find_waiting ledger_counts
 // wrap: http_new http_renew http_free http_start http_cancel http_sent http_moved
 // wrap: health_init spool_disks_init breaker_failed breaker_succeeded breaker_next
-// wrap: breaker_start
+// wrap: breaker_start content_url_parse
 // wrap: breaker_hurry slots_turn config_load config_free survey_take
 // wrap: backoff_delay bucket_next verdict_for disposal_give_up transfer_judge
 #include <setjmp.h>
@@ -254,6 +254,13 @@ static void test_a_file_that_no_memory_was_left_for(void **state)
 		assert_true(sim_play_no_memory(seed));
 }
 
+static void test_a_grant_that_no_memory_was_left_to_read(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		assert_int_equal(sim_play_no_memory_for_urls(seed), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_a_stop_on_such_a_disk),
 		cmocka_unit_test(test_a_large_file_that_is_being_recorded),
 		cmocka_unit_test(test_a_file_that_no_memory_was_left_for),
+		cmocka_unit_test(test_a_grant_that_no_memory_was_left_to_read),
 		cmocka_unit_test(test_seeds),
 	};
 	const char *replay = getenv("ASSET_TEST_SEED");
