@@ -23,14 +23,6 @@ static void on_grant_recorded(void *userdata, int error)
 	}
 	t->recorded = true;
 	transfer_report_works(t, HEALTH_DISK);
-	if (t->slotless)
-		t->services->granted(t->services->userdata, t);
-	else
-		transfer_go_on_granted(t);
-}
-
-void transfer_go_on_granted(struct transfer *t)
-{
 	if (t->services->stopping) {
 		transfer_pause(t);
 		return;
@@ -50,8 +42,6 @@ void transfer_record_grant(struct transfer *t)
 	r = ledger_put(t->services->ledger, &row, on_grant_recorded, t);
 	if (r < 0)
 		transfer_record_failed(t, r, "recording the grant");
-	else if (t->services->leaves(t->services->userdata, t))
-		transfer_leave_slot(t);
 }
 
 /* ---- ask ---- */

@@ -12,8 +12,6 @@ void transfer_ask(struct transfer *transfer);
 
 /* Records the grant, then sends. */
 void transfer_record_grant(struct transfer *transfer);
-/* The same, once that is done, and it has a slot. */
-void transfer_go_on_granted(struct transfer *transfer);
 
 /* Reads what the granted URL asks of us. 0; or as content_url_parse(), and *@ret_reason
  * is the caller's to free. */

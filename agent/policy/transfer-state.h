@@ -68,11 +68,6 @@ struct transfer_services {
 	struct tally *tally;
 	/* How many files wait now, for messages. */
 	size_t (*waiting)(void *userdata);
-	/* Whether it leaves its slot to another while its grant is being recorded; then
-	 * `granted` says that it is, and transfer_go_on() has to follow once it took one
-	 * again. */
-	bool (*leaves)(void *userdata, const struct transfer *transfer);
-	void (*granted)(void *userdata, struct transfer *transfer);
 	/* It left its slot, and asks only the disk: another may start. */
 	void (*left)(void *userdata, struct transfer *transfer);
 	size_t recording; /* so many have none: they move, and only the disk is asked */

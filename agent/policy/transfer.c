@@ -231,10 +231,10 @@ void transfer_go_on(struct transfer *t)
 	switch (t->step) {
 	case STEP_TAKE: take(t); break;
 	case STEP_RECORD_UPLOAD: transfer_record_upload(t); break;
-	case STEP_RECORD_GRANT: transfer_go_on_granted(t); break;
 	case STEP_DISPOSE: transfer_dispose(t); break;
 	case STEP_GIVE_UP: transfer_give_up(t); break;
 	case STEP_ASK:
+	case STEP_RECORD_GRANT:
 	case STEP_SEND: assert(!"a transfer starts from these only by way of another");
 	}
 }

@@ -37,8 +37,7 @@ void transfer_start(struct transfer *transfer);
  * uploaded is given up; the rest is paused. It must stand at that step. */
 void transfer_look(struct transfer *transfer);
 
-/* Goes on from where it stands, once for each start, and once for each `granted`. It may
- * come to its end at once. */
+/* Goes on from where it stands, once for each start. It may come to its end at once. */
 void transfer_go_on(struct transfer *transfer);
 
 /* The spool of its directory, whose settings @spool of @config are, goes. What it has not

@@ -36,7 +36,7 @@ struct file {
 	struct pulse_mark pulse;  /* of its steps and bytes, while it moves */
 	bool adrift;		  /* its spool was taken from the configuration */
 	LIST_ENTRY(file) moving;
-	STAILQ_ENTRY(file) next_up; /* in `starting` or `granted` */
+	STAILQ_ENTRY(file) starting;
 	LIST_ENTRY(file) drifting;
 	char name[];
 };
@@ -49,10 +49,9 @@ struct uploader {
 	void *userdata;
 	struct schedule schedule;
 	LIST_HEAD(, file) moving;
-	/* Of these: they have a slot, and do not go on yet; and those that wait for one
-	 * again, with a grant. */
-	STAILQ_HEAD(file_queue, file) starting, granted;
-	LIST_HEAD(, file) drifting;   /* the adrift ones */
+	STAILQ_HEAD(, file)
+	starting;		    /* of these: they have a slot, and do not go on yet */
+	LIST_HEAD(, file) drifting; /* the adrift ones */
 	sd_event_source *pump_source; /* starts what can be started */
 	sd_event_source *wake_source; /* when the next one may be */
 	bool starved;		      /* a candidate found no room */

@@ -479,26 +479,6 @@ static void on_left(void *userdata, struct transfer *t)
 	uploader_kick(u);
 }
 
-/* A large file may keep its slot for hours, and a grant does not live for ever: so only
- * small ones leave theirs for the next one's question, and only where some slots are for
- * them alone. */
-static bool leaves(void *userdata, const struct transfer *t)
-{
-	const struct uploader *u = userdata;
-	const struct file *file = t->owner;
-
-	return u->slots.count > 1 && file->item.size == ITEM_SMALL;
-}
-
-static void on_granted(void *userdata, struct transfer *t)
-{
-	struct uploader *u = userdata;
-	struct file *file = t->owner;
-
-	STAILQ_INSERT_TAIL(&u->granted, file, next_up);
-	uploader_kick(u);
-}
-
 static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 {
 	struct uploader *u = userdata;
@@ -557,27 +537,8 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 
 /* ---- the pump ---- */
 
-static size_t slots_taken(const struct uploader *u)
-{
-	return u->schedule.counts[ITEM_MOVING] - u->services->recording;
-}
-
-/* First those that had one. A stop is told to all. */
-static void give_slots_back(struct uploader *u, usec_t now)
-{
-	size_t slots = slots_at(&u->slots, now);
-	struct file *file;
-
-	while ((file = STAILQ_FIRST(&u->granted)) &&
-	       (slots_taken(u) < slots || u->services->stopping)) {
-		STAILQ_REMOVE_HEAD(&u->granted, next_up);
-		transfer_take_slot(file->transfer);
-		STAILQ_INSERT_TAIL(&u->starting, file, next_up);
-	}
-}
-
-/* What only waits for the disk makes room for as many others, or the service would wait
- * for the disk. */
+/* What is sent and waits for its record makes room for as many others, or the service
+ * would wait for the disk. */
 static bool has_slot(struct uploader *u, usec_t now)
 {
 	size_t slots = slots_at(&u->slots, now);
@@ -592,7 +553,7 @@ static void move(struct uploader *u, struct file *file)
 	file->pulse = (struct pulse_mark){};
 	schedule_start(&u->schedule, &file->item);
 	LIST_INSERT_HEAD(&u->moving, file, moving);
-	STAILQ_INSERT_TAIL(&u->starting, file, next_up);
+	STAILQ_INSERT_TAIL(&u->starting, file, starting);
 	u->ops->changed(u->userdata);
 }
 
@@ -740,7 +701,7 @@ static void go_on_with_started(struct uploader *u)
 	struct file *file;
 
 	while ((file = STAILQ_FIRST(&u->starting))) {
-		STAILQ_REMOVE_HEAD(&u->starting, next_up);
+		STAILQ_REMOVE_HEAD(&u->starting, starting);
 		transfer_go_on(file->transfer);
 	}
 }
@@ -752,7 +713,6 @@ static int on_pump(sd_event_source *source, void *userdata)
 
 	(void)source;
 	advance(u, now);
-	give_slots_back(u, now);
 	while ((at = start_next(u, now)) == 0)
 		;
 	go_on_with_started(u);
@@ -801,7 +761,6 @@ void uploader_configure(struct uploader *u, health_probes renewed)
 void uploader_stop(struct uploader *u)
 {
 	u->services->stopping = true;
-	uploader_kick(u);
 }
 
 static void tell_cut(const struct file *file, usec_t left)
@@ -949,11 +908,8 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 	u->userdata = userdata;
 	LIST_INIT(&u->moving);
 	STAILQ_INIT(&u->starting);
-	STAILQ_INIT(&u->granted);
 	LIST_INIT(&u->drifting);
 	services->waiting = waiting;
-	services->leaves = leaves;
-	services->granted = on_granted;
 	services->left = on_left;
 	services->ended = on_ended;
 	services->userdata = u;
