@@ -9,8 +9,8 @@
 #define SERIAL_STEP 1024
 /* Filesystems that finished rows may wait for. */
 #define DEVICES_MAX 64
-/* How long ops wait for others that come with them. */
-#define GATHER_TIME (3 * USEC_PER_MSEC)
+/* Where ops come together, a commit follows the last one after so long at the soonest. */
+#define GATHER_TIME (4 * USEC_PER_MSEC)
 /* Rows whose deletion failed gather no further: the next start finds the others. */
 #define SPENT_MAX (2 * (size_t)LEDGER_SYNC_ROWS)
 
@@ -57,6 +57,7 @@ struct ledger_thread {
 	struct ledger_db *db;
 	uint64_t reserved;
 	bool crowded;		/* several came together last */
+	usec_t begun;		/* when the last commit did */
 	struct devices devices; /* of what is spent */
 	struct spent *spent;
 	size_t spent_count, spent_room;
@@ -346,7 +347,7 @@ static bool await_ops(struct ledger_thread *t)
 static void await_crowd(struct ledger_thread *t)
 {
 	struct shared *shared = &t->shared;
-	usec_t until = now() + GATHER_TIME;
+	usec_t until = t->begun + GATHER_TIME;
 
 	shared->enough = shared->crowd;
 	while (shared->hurried > 0 && shared->hurried < shared->enough && !shared->stop &&
@@ -370,6 +371,7 @@ static bool gather(struct ledger_thread *t, struct ledger_ops *ops, bool *ret_st
 	shared->hurried = shared->finished = 0;
 	STAILQ_CONCAT(ops, &shared->queue);
 	move_devices(&shared->devices, &t->devices);
+	t->begun = now();
 	*ret_stop = shared->stop;
 	unlock(shared);
 	return idle || *ret_stop;
