@@ -82,6 +82,7 @@ enum statement {
 	COUNT,
 	EACH,
 	FIND,
+	GET,
 	STATEMENT_COUNT
 };
 
@@ -103,6 +104,7 @@ static const char *const SQL[] = {
 	[EACH] = "SELECT " COLUMNS " FROM file WHERE state = ?1 ORDER BY serial",
 	[FIND] = "SELECT " COLUMNS " FROM file"
 		 " WHERE state = 3 AND directory = ?1 AND name = ?2",
+	[GET] = "SELECT " COLUMNS " FROM file WHERE serial = ?1",
 };
 
 struct ledger_db {
@@ -590,21 +592,36 @@ int ledger_db_each(struct ledger_db *db, enum ledger_state state, ledger_row_fn 
 	return r;
 }
 
-int ledger_db_find_waiting(struct ledger_db *db, const char *directory, const char *name,
-			   ledger_row_fn row, void *userdata)
+/* The one row of @s, which is bound. */
+static int give_one(sqlite3_stmt *s, ledger_row_fn row, void *userdata)
 {
-	sqlite3_stmt *s = db->statements[FIND];
-	int r;
+	int r = step(s);
 
-	(void)sqlite3_bind_blob(s, 1, directory, (int)strlen(directory), SQLITE_STATIC);
-	(void)sqlite3_bind_blob(s, 2, name, (int)strlen(name), SQLITE_STATIC);
-	r = step(s);
 	if (r > 0)
 		r = MIN(give_row(s, row, userdata), 0) ?: 1;
 	/* A statement left standing holds an old snapshot, and the log could not end. */
 	(void)sqlite3_reset(s);
 	(void)sqlite3_clear_bindings(s);
 	return r;
+}
+
+int ledger_db_find_waiting(struct ledger_db *db, const char *directory, const char *name,
+			   ledger_row_fn row, void *userdata)
+{
+	sqlite3_stmt *s = db->statements[FIND];
+
+	(void)sqlite3_bind_blob(s, 1, directory, (int)strlen(directory), SQLITE_STATIC);
+	(void)sqlite3_bind_blob(s, 2, name, (int)strlen(name), SQLITE_STATIC);
+	return give_one(s, row, userdata);
+}
+
+int ledger_db_get(struct ledger_db *db, uint64_t serial, ledger_row_fn row,
+		  void *userdata)
+{
+	sqlite3_stmt *s = db->statements[GET];
+
+	(void)sqlite3_bind_int64(s, 1, (int64_t)serial);
+	return give_one(s, row, userdata);
 }
 
 /* ---- from beside ---- */

@@ -49,14 +49,16 @@ int ledger_db_reserve(struct ledger_db *db, uint64_t serial);
 /* Rows of each state. */
 int ledger_db_count(struct ledger_db *db, uint64_t counts[static 4]);
 
-/* Call @row for each row of @state, by serial, or for the `waiting` row of a file. What a
- * row points to lives as long as that call. ledger_db_each(): 0, or what a negative @row
- * returned, which ends it; ledger_db_find_waiting(): 1 found, 0 none, or the same. Or a
- * negative errno. */
+/* Call @row for each row of @state, by serial, for the `waiting` row of a file, or for
+ * the row @serial. What a row points to lives as long as that call. ledger_db_each(): 0,
+ * or what a negative @row returned, which ends it; the others: 1 found, 0 none, or the
+ * same. Or a negative errno. */
 int ledger_db_each(struct ledger_db *db, enum ledger_state state, ledger_row_fn row,
 		   void *userdata);
 int ledger_db_find_waiting(struct ledger_db *db, const char *directory, const char *name,
 			   ledger_row_fn row, void *userdata);
+int ledger_db_get(struct ledger_db *db, uint64_t serial, ledger_row_fn row,
+		  void *userdata);
 
 /* The same for each row of a file, by a connection of its own that writes nothing, beside
  * whoever has the database open. 0, what a negative @row returned, -EPROTO: it is of

@@ -168,6 +168,15 @@ int ledger_find_waiting(struct ledger *ledger, const char *directory, const char
 	return r;
 }
 
+int ledger_get(struct ledger *ledger, uint64_t serial, struct ledger_row *ret)
+{
+	int r = ledger_db_get(ledger->reader, serial, keep_found, ledger);
+
+	if (r > 0)
+		*ret = *ledger->found;
+	return r;
+}
+
 static int take_lock(const char *directory, int *ret)
 {
 	_cleanup_close_ int fd = -1;

@@ -113,6 +113,9 @@ int ledger_each(struct ledger *ledger, enum ledger_state state, ledger_row_fn ro
 int ledger_find_waiting(struct ledger *ledger, const char *directory, const char *name,
 			struct ledger_row *ret);
 
+/* The same for the row @serial, in whatever state it is. */
+int ledger_get(struct ledger *ledger, uint64_t serial, struct ledger_row *ret);
+
 /* How many rows of each state there are without the finished ones, as last committed
  * (index: ledger_state). */
 void ledger_counts(const struct ledger *ledger, uint64_t counts[4]);

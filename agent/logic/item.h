@@ -42,7 +42,7 @@ struct item {
 	unsigned lane;	   /* which queue it is ready in; the owner's, while it is not */
 	enum item_size size; /* likewise */
 	bool stirred;	     /* an event came while it was moving: look again after */
-	bool unfinished;     /* the ledger has it: no share keeps it out */
+	bool unfinished;     /* its row in the ledger does for its place */
 	usec_t at;
 	/* What it is called: an opaque place and a name, both the owner's. */
 	const void *place;

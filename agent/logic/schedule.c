@@ -156,15 +156,23 @@ struct item *schedule_find(const struct schedule *schedule, const void *place,
 	return found ? *found : NULL;
 }
 
+size_t schedule_room_unfinished(const struct schedule *schedule)
+{
+	size_t left = SCHEDULE_OLD_MAX - schedule->unfinished;
+
+	return MIN(left, schedule_room(schedule));
+}
+
 /* 0, or why there is no room for @item, one more of @group's. */
 static int make_room(struct schedule *schedule, struct schedule_group *group,
 		     const struct item *item)
 {
-	if (schedule_room_of(schedule, group->owner) > 0 ||
-	    (item->unfinished && schedule->size < SCHEDULE_MAX))
-		return 0;
-	group->starved = true;
-	return -ENOBUFS;
+	bool has_room = schedule_room_of(schedule, group->owner) > 0;
+
+	if (item->unfinished)
+		return has_room && schedule->unfinished < SCHEDULE_OLD_MAX ? 0 : -ENOBUFS;
+	group->starved |= !has_room;
+	return has_room ? 0 : -ENOBUFS;
 }
 
 int schedule_add(struct schedule *schedule, struct item *item)
@@ -187,6 +195,7 @@ int schedule_add(struct schedule *schedule, struct item *item)
 	item->heap_index = NO_INDEX;
 	resize_group(schedule, group, group->size + 1);
 	schedule->size++;
+	schedule->unfinished += item->unfinished;
 	schedule->counts[ITEM_NEW]++;
 	return 0;
 }
@@ -360,6 +369,17 @@ void schedule_start(struct schedule *schedule, struct item *item)
 	TAILQ_INSERT_TAIL(turns, queue, turn);
 }
 
+bool schedule_set_unfinished(struct schedule *schedule, struct item *item)
+{
+	if (item->unfinished)
+		return true;
+	if (schedule->unfinished == SCHEDULE_OLD_MAX)
+		return false;
+	item->unfinished = true;
+	schedule->unfinished++;
+	return true;
+}
+
 static void leave_group(struct schedule *schedule, struct item *item)
 {
 	struct schedule_group *group = take_ptr(item->group);
@@ -373,6 +393,7 @@ void schedule_remove(struct schedule *schedule, struct item *item)
 	change(schedule, item, ITEM_GONE);
 	schedule->counts[ITEM_GONE]--;
 	schedule->size--;
+	schedule->unfinished -= item->unfinished;
 	leave_group(schedule, item);
 	(void)tdelete(item, &schedule->index, compare);
 }

@@ -19,7 +19,8 @@
 
 #define SCHEDULE_MAX	 4096
 #define SCHEDULE_LANES	 32
-#define SCHEDULE_OWN_MAX 64 /* places of one owner's own */
+#define SCHEDULE_OWN_MAX 64		    /* places of one owner's own */
+#define SCHEDULE_OLD_MAX (SCHEDULE_MAX / 4) /* for what is unfinished */
 
 TAILQ_HEAD(item_queue, item);
 
@@ -45,6 +46,7 @@ struct schedule {
 	void *index; /* tsearch(3), by place and name */
 	size_t counts[ITEM_STATES];
 	size_t size;	     /* items in it */
+	size_t unfinished;   /* of which so many are */
 	size_t moving_large; /* of those in ITEM_MOVING, until they are sent */
 	LIST_HEAD(, schedule_group) groups;
 	size_t own;    /* places of each owner's own */
@@ -74,14 +76,21 @@ size_t schedule_room(const struct schedule *schedule);
  * True once, until something finds no room again. */
 bool schedule_feed(struct schedule *schedule, const void *owner);
 
+/* How many more that are unfinished fit, of any owner. */
+size_t schedule_room_unfinished(const struct schedule *schedule);
+
+/* @item, in whatever state, is unfinished from now on. False: there are as many as may
+ * be, and nothing has changed. */
+bool schedule_set_unfinished(struct schedule *schedule, struct item *item);
+
 /* Whether it is full and somebody holds places of another's own, who may find no room: of
- * a time when there were fewer owners, or unfinished ones. Of those that leave, each
- * makes room for one of such another's. */
+ * a time when there were fewer owners. Of those that leave, each makes room for one of
+ * such another's. */
 bool schedule_is_overdrawn(const struct schedule *schedule);
 
 /* Takes in a new item (ITEM_NEW, not yet known by its name), which then must be put into
  * a state by one of the following. 0; -ENOBUFS: no room for its owner's, or for one that
- * is unfinished no room at all; -ENOMEM. */
+ * is unfinished; -ENOMEM. */
 int schedule_add(struct schedule *schedule, struct item *item);
 
 /* @item waits until @at, in ITEM_SETTLING or ITEM_WAITING; where it is in that state

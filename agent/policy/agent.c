@@ -205,16 +205,25 @@ static void on_room(void *userdata, const struct spool *spool)
 	spools_resume(agent->spools, spool);
 }
 
-static void on_left(void *userdata, uint64_t serial)
+static void on_vacant(void *userdata)
 {
 	struct agent *agent = userdata;
 
-	spools_keep(agent->spools, serial);
+	spools_take_in(agent->spools);
+}
+
+static void on_left(void *userdata, const struct spool_directory *directory,
+		    const char *name, uint64_t serial)
+{
+	struct agent *agent = userdata;
+
+	spools_keep(agent->spools, directory, name, serial);
 }
 
 static int open_services(struct agent *agent)
 {
-	static const struct uploader_ops ops = { on_room, on_left, on_changed };
+	static const struct uploader_ops ops = { on_room, on_vacant, on_left,
+						 on_changed };
 	static const struct report_ops report_ops = { whom_to_ask, on_rest };
 	const struct config *config = agent->config;
 	const struct http_settings settings = settings_for_http(config);

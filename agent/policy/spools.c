@@ -4,7 +4,11 @@
 #include "macro.h"
 #include "place.h"
 #include "spool-news.h"
+#include "strays.h"
 #include "uploader-rehome.h"
+
+#define STRAYS_A_TURN 64	      /* before the loop's other sources get theirs */
+#define LOOK_DELAY    USEC_PER_MINUTE /* at a file whose row can't be read */
 
 struct spools {
 	sd_event *event;
@@ -18,9 +22,11 @@ struct spools {
 	size_t count;
 	bool away;
 	uint64_t unplaced;
-	/* Rows of the ledger whose spool is not there: restored when it is. */
-	uint64_t *orphans;
-	size_t orphan_count;
+	/* Unfinished rows that have no place, or whose spool is not there. */
+	struct strays strays;
+	uint64_t walked; /* of these, in their order */
+	sd_event_source *walk_source;
+	bool walking;
 };
 
 struct spools_plan {
@@ -32,34 +38,32 @@ struct spools_plan {
 
 /* ---- what was unfinished ---- */
 
-static bool is_orphan(const struct spools *spools, uint64_t serial)
+static void walk(struct spools *spools, bool on)
 {
-	for (size_t i = 0; i < spools->orphan_count; i++)
-		if (spools->orphans[i] == serial)
-			return true;
-	return false;
+	spools->walking = on;
+	(void)sd_event_source_set_enabled(spools->walk_source,
+					  on ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
-static int keep_orphan(struct spools *spools, uint64_t serial)
+static void walk_again(struct spools *spools)
 {
-	uint64_t *orphans = reallocarray(spools->orphans, spools->orphan_count + 1,
-					 sizeof(*orphans));
-
-	if (!orphans)
-		return -ENOMEM;
-	orphans[spools->orphan_count++] = serial;
-	spools->orphans = orphans;
-	return 0;
+	spools->walked = 0;
+	walk(spools, strays_count(&spools->strays) > 0);
 }
 
-void spools_keep(struct spools *spools, uint64_t serial)
+void spools_keep(struct spools *spools, const struct spool_directory *directory,
+		 const char *name, uint64_t serial)
 {
 	/* Without memory for it, the next start restores it. */
-	if (!is_orphan(spools, serial))
-		(void)keep_orphan(spools, serial);
+	(void)strays_add(&spools->strays, spool_directory_path(directory), name, serial);
 }
 
-/* 1: taken over, 0: its spool is not there. */
+void spools_take_in(struct spools *spools)
+{
+	walk(spools, strays_count(&spools->strays) > 0);
+}
+
+/* 1: taken over, 0: its spool is not there; -ENOBUFS: it has no place. */
 static int restore_row(struct spools *spools, const struct ledger_row *row)
 {
 	for (size_t i = 0; i < spools->count; i++) {
@@ -67,58 +71,109 @@ static int restore_row(struct spools *spools, const struct ledger_row *row)
 			spool_directory_unrefp) struct spool_directory *directory = NULL;
 		int r = spool_find_directory(spools->list[i], row->directory, &directory);
 
-		if (r > 0)
-			r = uploader_restore(spools->uploader, directory, row) >= 0;
-		if (r > 0)
-			return 1;
+		if (r <= 0)
+			continue;
+		r = uploader_restore(spools->uploader, directory, row);
+		if (r == 0 || r == -ENOBUFS)
+			return r == 0 ? 1 : r;
 	}
 	return 0;
 }
 
+struct restoring {
+	struct spools *spools;
+	size_t away; /* whose spool is not there */
+};
+
 static int on_row(void *userdata, const struct ledger_row *row)
 {
-	struct spools *spools = userdata;
+	struct restoring *restoring = userdata;
+	struct spools *spools = restoring->spools;
+	int r = restore_row(spools, row);
 
-	return restore_row(spools, row) ? 0 : keep_orphan(spools, row->serial);
-}
-
-static int on_orphan(void *userdata, const struct ledger_row *row)
-{
-	struct spools *spools = userdata;
-
-	if (!is_orphan(spools, row->serial) || !restore_row(spools, row))
+	if (r == 1)
 		return 0;
-	for (size_t i = 0; i < spools->orphan_count; i++)
-		if (spools->orphans[i] == row->serial)
-			spools->orphans[i] = spools->orphans[--spools->orphan_count];
-	return 0;
-}
-
-/* Uploads come first: a later grant of the same name must find them finished. */
-static int each_unfinished(struct spools *spools, ledger_row_fn row)
-{
-	int r = ledger_each(spools->ledger, LEDGER_UPLOADED, row, spools);
-
-	return r < 0 ? r : ledger_each(spools->ledger, LEDGER_GRANTED, row, spools);
+	restoring->away += r == 0;
+	return strays_add(&spools->strays, row->directory, row->name, row->serial);
 }
 
 int spools_restore(struct spools *spools)
 {
-	int r = each_unfinished(spools, on_row);
+	struct restoring restoring = { .spools = spools };
+	/* Uploads come first: a later grant of the same name must find them finished. */
+	int r = ledger_each(spools->ledger, LEDGER_UPLOADED, on_row, &restoring);
 
-	if (r >= 0 && spools->orphan_count > 0)
+	if (r >= 0)
+		r = ledger_each(spools->ledger, LEDGER_GRANTED, on_row, &restoring);
+	if (r >= 0 && restoring.away > 0)
 		log_notice(
 			LOG_UNFINISHED_AWAY,
 			"Files that were on their way, and lie in no spool that is there now: "
 			"%zu. What is known of them is kept until it is.",
-			spools->orphan_count);
+			restoring.away);
 	return r;
 }
 
-static void restore_orphans(struct spools *spools)
+/* Takes over the row of @key, or that one if it is of the file @name in @path: 1; 0: its
+ * spool is not there, or it is another file's; or a negative errno. */
+static int take_in(struct spools *spools, uint64_t key, const char *path,
+		   const char *name)
 {
-	if (spools->orphan_count > 0)
-		(void)each_unfinished(spools, on_orphan);
+	struct ledger_row row;
+	int r = ledger_get(spools->ledger, strays_serial(key), &row);
+
+	if (r < 0 ||
+	    (r > 0 && name && !(streq(row.name, name) && streq(row.directory, path))))
+		return MIN(r, 0);
+	if (r > 0)
+		r = restore_row(spools, &row);
+	else
+		r = 1; /* it is of no more use to anybody */
+	if (r > 0)
+		strays_remove(&spools->strays, key);
+	return r;
+}
+
+/* Once through all of them, as far as there is room. Those of one file go together, or it
+ * would be asked for anew after the end of the first. */
+static int on_walk(sd_event_source *source, void *userdata)
+{
+	struct spools *spools = userdata;
+
+	(void)source;
+	for (int i = 0;; i++) {
+		uint64_t key = strays_next(&spools->strays, spools->walked);
+
+		if (i >= STRAYS_A_TURN && !strays_is_like(key, spools->walked))
+			return 0;
+		if (key == 0)
+			spools->walked = 0;
+		if (key == 0 || take_in(spools, key, NULL, NULL) == -ENOBUFS) {
+			walk(spools, false);
+			return 0;
+		}
+		spools->walked = key;
+	}
+}
+
+/* The rows of the file go before it. False: one of them can't now. */
+static bool take_in_of(struct spools *spools, struct spool_directory *directory,
+		       const char *name)
+{
+	const char *path = spool_directory_path(directory);
+	uint64_t key = 0;
+
+	while ((key = strays_next_of(&spools->strays, path, name, key))) {
+		int r = take_in(spools, key, path, name);
+
+		/* It is walked to when there is room; else nothing would bring it back.
+		 */
+		if (r < 0 && r != -ENOBUFS)
+			spool_look_at(directory, usec_add(clock_monotonic(), LOOK_DELAY));
+		if (r < 0)
+			return false;
+	}
+	return true;
 }
 
 /* ---- what goes on in a spool that is there again ---- */
@@ -176,7 +231,7 @@ static int on_find(void *userdata, const char *path, bool by_place,
 static void take_back(struct spools *spools)
 {
 	uploader_rehome(spools->uploader, on_find, spools);
-	restore_orphans(spools);
+	walk_again(spools);
 }
 
 /* ---- what they tell ---- */
@@ -186,6 +241,9 @@ static bool on_candidate(void *userdata, struct spool_directory *directory,
 {
 	struct spools *spools = userdata;
 
+	/* Asked for anew, it would be there twice. */
+	if (strays_count(&spools->strays) > 0 && !take_in_of(spools, directory, name))
+		return true;
 	return uploader_candidate(spools->uploader, directory, name, at, st);
 }
 
@@ -368,6 +426,8 @@ void spools_resume(struct spools *spools, const struct spool *spool)
 
 bool spools_are_quiet(const struct spools *spools)
 {
+	if (spools->walking)
+		return false;
 	for (size_t i = 0; i < spools->count; i++)
 		if (!spool_is_quiet(spools->list[i]))
 			return false;
@@ -390,6 +450,30 @@ bool spools_were_away(const struct spools *spools)
 	return spools->away;
 }
 
+void spools_free(struct spools *spools)
+{
+	if (!spools)
+		return;
+	for (size_t i = 0; i < spools->count; i++)
+		spool_free(spools->list[i]);
+	free(spools->list);
+	strays_done(&spools->strays);
+	sd_event_source_disable_unref(spools->walk_source);
+	watch_free(spools->watch);
+	free(spools);
+}
+
+/* Behind what is under way, as a scan is. */
+static int add_walk(struct spools *spools)
+{
+	int r = sd_event_add_defer(spools->event, &spools->walk_source, on_walk, spools);
+
+	if (r < 0)
+		return r;
+	walk(spools, false);
+	return sd_event_source_set_priority(spools->walk_source, SD_EVENT_PRIORITY_IDLE);
+}
+
 int spools_new(sd_event *event, struct ledger *ledger, struct failures *failures,
 	       struct report *report, bool once, struct spools **ret)
 {
@@ -405,22 +489,12 @@ int spools_new(sd_event *event, struct ledger *ledger, struct failures *failures
 	spools->report = report;
 	if (!once)
 		r = watch_new(event, &ops, spools, &spools->watch);
+	if (r >= 0)
+		r = add_walk(spools);
 	if (r < 0) {
-		free(spools);
+		spools_free(spools);
 		return r;
 	}
 	*ret = spools;
 	return 0;
-}
-
-void spools_free(struct spools *spools)
-{
-	if (!spools)
-		return;
-	for (size_t i = 0; i < spools->count; i++)
-		spool_free(spools->list[i]);
-	free(spools->list);
-	free(spools->orphans);
-	watch_free(spools->watch);
-	free(spools);
 }

@@ -41,16 +41,22 @@ void spools_apply(struct spools *spools, struct spools_plan *plan,
 /* Not to be called for one that was applied. NULL is nothing. */
 void spools_plan_free(struct spools_plan *plan);
 
-/* After the first configuration, before the loop runs: takes over what was unfinished.
- * 0 or a negative errno, which was told. */
+/* After the first configuration, before the loop runs: takes over what was unfinished. Of
+ * what finds no place now, only which rows these are is kept: it gets one by and by, or
+ * when its file is seen, and its spool is there. 0 or a negative errno, which was told.
+ */
 int spools_restore(struct spools *spools);
 
 /* There is room for candidates again: of all, or (not NULL) of @spool, if it is still
  * there. */
 void spools_resume(struct spools *spools, const struct spool *spool);
 
-/* The row @serial is of a file in no spool that is there: it is restored when one is. */
-void spools_keep(struct spools *spools, uint64_t serial);
+/* The row @serial is of a file that has no place, or lies in no spool that is there. */
+void spools_keep(struct spools *spools, const struct spool_directory *directory,
+		 const char *name, uint64_t serial);
+
+/* There is room for rows that have no place. */
+void spools_take_in(struct spools *spools);
 
 /* Whether each has been looked through. */
 bool spools_are_quiet(const struct spools *spools);

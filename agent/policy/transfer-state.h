@@ -79,7 +79,8 @@ struct transfer_services {
 
 struct transfer {
 	struct transfer_services *services;
-	void *owner; /* the caller's */
+	void *owner;	       /* the caller's */
+	struct transfer *next; /* likewise */
 	struct spool_directory *directory;
 	/* Of the spool that was taken from the configuration while it moved: what has
 	 * been asked for goes on by these. NULL: none was. */

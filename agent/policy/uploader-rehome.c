@@ -49,8 +49,8 @@ static void move_in(struct file *file, struct spool_directory *directory)
 	spool_directory_unref(from);
 	if (file->transfer)
 		transfer_move(file->transfer, directory);
-	if (file->next)
-		transfer_move(file->next, directory);
+	for (struct transfer *next = file->next; next; next = next->next)
+		transfer_move(next, directory);
 	file->adrift = file->seen = false;
 	LIST_REMOVE(file, drifting);
 }

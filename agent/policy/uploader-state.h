@@ -28,7 +28,7 @@ struct file {
 	struct spool_directory *directory;
 	struct intake_glimpse glimpse;
 	struct transfer *transfer; /* while it moves, and later if it keeps something */
-	struct transfer *next; /* restored: of its new content, after the old one's end */
+	struct transfer *next; /* restored: of its newer contents, each after its elder */
 	unsigned busy;	       /* looks in a row at which it was being written */
 	usec_t since;	       /* monotonic: when it came to be known */
 	bool seen;	       /* looked at while a service was away */
@@ -55,6 +55,8 @@ struct uploader {
 	sd_event_source *pump_source; /* starts what can be started */
 	sd_event_source *wake_source; /* when the next one may be */
 	bool starved;		      /* a candidate found no room */
+	bool crowded;		      /* nor did an unfinished row */
+	bool recalls;		      /* the ledger may know files that failed */
 	uint64_t starts;
 	uint64_t moves; /* files that got a slot, ever */
 	struct slots slots;

@@ -5,12 +5,13 @@
 #include "macro.h"
 #include "uploader-state.h"
 
-#define ROOM_TO_RESUME (SCHEDULE_MAX / 4)  /* scans go on when that much is free again */
-#define WAITING_MAX    (SCHEDULE_MAX / 2)  /* files that wait for a time, kept in mind */
-#define NEW_FIRST      4		   /* one in so many starts */
-#define LARGE_SIZE     ((uint64_t)1 << 20) /* larger than that is large */
-#define MEMORY_DELAY   USEC_PER_SEC	   /* after a candidate that there was none for */
-#define BUSY_DELAY_MAX USEC_PER_MINUTE	   /* between two looks at a file being written */
+#define ROOM_TO_RESUME	(SCHEDULE_MAX / 8)  /* scans go on when that much is free again */
+#define ROOM_TO_RESTORE (SCHEDULE_MAX / 16) /* as do rows that had no place */
+#define WAITING_MAX	(SCHEDULE_MAX / 2)  /* files that wait for a time, kept in mind */
+#define NEW_FIRST	4		    /* one in so many starts */
+#define LARGE_SIZE	((uint64_t)1 << 20) /* larger than that is large */
+#define MEMORY_DELAY	USEC_PER_SEC	/* after a candidate that there was none for */
+#define BUSY_DELAY_MAX	USEC_PER_MINUTE /* between two looks at a file being written */
 
 void uploader_kick(struct uploader *u)
 {
@@ -31,12 +32,23 @@ static size_t waiting(void *userdata)
 
 /* ---- files come and go ---- */
 
+/* That of its next content, or NULL. */
+static struct transfer *take_next(struct file *file)
+{
+	struct transfer *next = file->next;
+
+	if (next)
+		file->next = take_ptr(next->next);
+	return next;
+}
+
 static void file_free(struct file *file)
 {
 	if (file->adrift)
 		LIST_REMOVE(file, drifting);
 	transfer_free(file->transfer);
-	transfer_free(file->next);
+	while (file->next)
+		transfer_free(take_next(file));
 	spool_directory_unref(file->directory);
 	free(file);
 }
@@ -60,6 +72,14 @@ static void tell_room(struct uploader *u, const void *owner, bool lent)
 	}
 }
 
+static void tell_vacant(struct uploader *u)
+{
+	if (!u->crowded || schedule_room_unfinished(&u->schedule) < ROOM_TO_RESTORE)
+		return;
+	u->crowded = false;
+	u->ops->vacant(u->userdata);
+}
+
 void uploader_forget(struct uploader *u, struct file *file)
 {
 	const void *owner = file->item.owner;
@@ -67,23 +87,26 @@ void uploader_forget(struct uploader *u, struct file *file)
 
 	schedule_remove(&u->schedule, &file->item);
 	file_free(file);
+	tell_vacant(u);
 	tell_room(u, owner, lent);
 }
 
-static void tell_left(struct uploader *u, struct transfer *t)
+static void tell_left(struct uploader *u, const struct file *file, struct transfer *t)
 {
 	if (!t || t->serial == 0)
 		return;
 	if (t->id)
-		u->ops->left(u->userdata, t->serial);
+		u->ops->left(u->userdata, file->directory, file->name, t->serial);
 	else
 		transfer_put_waiting(t);
+	u->recalls = true;
 }
 
 void uploader_leave_behind(struct uploader *u, struct file *file)
 {
-	tell_left(u, file->transfer);
-	tell_left(u, file->next);
+	tell_left(u, file, file->transfer);
+	for (struct transfer *next = file->next; next; next = next->next)
+		tell_left(u, file, next);
 	uploader_forget(u, file);
 }
 
@@ -215,14 +238,11 @@ static int is_still(const struct file *file, const struct fs_identity *identity)
  * when it may be tried again, 0: at once. */
 static usec_t recall(struct uploader *u, struct file *file)
 {
-	uint64_t counts[4];
 	struct ledger_row row;
 
-	ledger_counts(u->services->ledger, counts);
-	if (counts[LEDGER_WAITING] <= u->schedule.counts[ITEM_WAITING] ||
-	    ledger_find_waiting(u->services->ledger,
-				spool_directory_path(file->directory), file->name,
-				&row) != 1)
+	if (!u->recalls || ledger_find_waiting(u->services->ledger,
+					       spool_directory_path(file->directory),
+					       file->name, &row) != 1)
 		return 0;
 	if (is_still(file, &row.identity) != 1) {
 		(void)ledger_drop(u->services->ledger, row.serial);
@@ -240,11 +260,14 @@ static void wait_in_mind(struct uploader *u, struct file *file, enum item_state 
 			 usec_t at)
 {
 	const struct transfer *t = file->transfer;
+	size_t waiting = u->schedule.counts[ITEM_SETTLING] +
+			 u->schedule.counts[ITEM_WAITING];
 
-	if (u->schedule.counts[state] < WAITING_MAX || u->once || (t && t->id)) {
+	if (waiting < WAITING_MAX || u->once || (t && t->id)) {
 		uploader_wait(u, file, state, at);
 		return;
 	}
+	u->recalls = true;
 	spool_look_at(file->directory, at);
 	uploader_forget(u, file);
 }
@@ -312,23 +335,25 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 }
 
 /* The row of the file's last content, whose end may be lost with the power, and one of
- * its new content. */
+ * its new content; or of several, as it was replaced again and again. */
 static int restore_next(struct uploader *u, struct file *file,
 			const struct ledger_row *row)
 {
-	int r;
+	struct transfer *t, **last = &file->next;
+	int r = transfer_new(u->services, file->directory, file->name, &file->glimpse,
+			     file, &t);
 
-	if (file->next)
-		return -EEXIST;
-	r = transfer_new(u->services, file->directory, file->name, &file->glimpse, file,
-			 &file->next);
-	if (r == 0)
-		r = transfer_restore(file->next, row);
+	if (r < 0)
+		return r;
+	r = transfer_restore(t, row);
 	if (r < 0) {
-		transfer_free(file->next);
-		file->next = NULL;
+		transfer_free(t);
+		return r;
 	}
-	return r;
+	while (*last)
+		last = &(*last)->next;
+	*last = t;
+	return 0;
 }
 
 /* It goes on from where its transfer stood. */
@@ -353,6 +378,7 @@ int uploader_restore(struct uploader *u, struct spool_directory *directory,
 	if (known)
 		return restore_next(u, file_of(known), row);
 	r = add_file(u, directory, row->name, true, &file);
+	u->crowded |= r == -ENOBUFS;
 	if (r < 0)
 		return r;
 	r = need_transfer(file);
@@ -479,6 +505,22 @@ static void on_left(void *userdata, struct transfer *t)
 	uploader_kick(u);
 }
 
+/* What is granted and has to wait may do so for days, until its storage is back: there
+ * are not so many of those that none is left for others. Of the rest, their rows are
+ * enough. */
+static bool put_aside(struct uploader *u, struct file *file)
+{
+	const struct transfer *t = file->transfer;
+
+	if (!t->id || !t->recorded || t->step >= STEP_RECORD_UPLOAD || file->next ||
+	    schedule_set_unfinished(&u->schedule, &file->item))
+		return false;
+	u->crowded = true;
+	u->ops->left(u->userdata, file->directory, file->name, t->serial);
+	uploader_forget(u, file);
+	return true;
+}
+
 static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 {
 	struct uploader *u = userdata;
@@ -494,6 +536,8 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 		uploader_leave_behind(u, file);
 		return;
 	}
+	if ((how == TRANSFER_PAUSED || how == TRANSFER_FAILED) && put_aside(u, file))
+		return;
 	switch (how) {
 	case TRANSFER_DONE:
 	case TRANSFER_GAVE_UP: count_end(u, file, how == TRANSFER_DONE); break;
@@ -518,7 +562,7 @@ static void on_ended(void *userdata, struct transfer *t, enum transfer_end how)
 	}
 	if (file->next) {
 		transfer_free(file->transfer);
-		file->transfer = take_ptr(file->next);
+		file->transfer = take_next(file);
 		go_on(u, file);
 		return;
 	}
@@ -843,7 +887,7 @@ struct uploader_stats uploader_stats(const struct uploader *u)
 	stats.moving = u->schedule.counts[ITEM_MOVING];
 	stats.recording = u->services->recording;
 	stats.waiting = u->schedule.size - stats.moving;
-	stats.more = u->starved;
+	stats.more = u->starved || u->crowded;
 	stats.sent = 0;
 	LIST_FOREACH (file, &u->moving, moving)
 		stats.sent += transfer_sent(file->transfer);
@@ -896,6 +940,7 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 		 const struct uploader_ops *ops, void *userdata, struct uploader **ret)
 {
 	struct uploader *u = calloc(1, sizeof(*u));
+	uint64_t counts[4];
 	int r;
 
 	if (!u)
@@ -909,6 +954,8 @@ int uploader_new(sd_event *event, struct transfer_services *services, bool once,
 	LIST_INIT(&u->moving);
 	STAILQ_INIT(&u->starting);
 	LIST_INIT(&u->drifting);
+	ledger_counts(services->ledger, counts);
+	u->recalls = counts[LEDGER_WAITING] > 0;
 	services->waiting = waiting;
 	services->left = on_left;
 	services->ended = on_ended;

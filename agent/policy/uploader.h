@@ -33,9 +33,13 @@ struct uploader_ops {
 	/* There is room for candidates again: for those of all spools, or of @spool,
 	 * which may be gone. */
 	void (*room)(void *userdata, const struct spool *spool);
-	/* The file of the row @serial was on its way in a spool that is gone: the row
-	 * stays for the day when the spool is back. */
-	void (*left)(void *userdata, uint64_t serial);
+	/* There is room for unfinished rows, of which one found none. */
+	void (*vacant)(void *userdata);
+	/* The file @name, whose row is @serial, is on its way, but not kept in mind any
+	 * more: its spool is gone, or too many are like it. It is to be restored when
+	 * that is otherwise. */
+	void (*left)(void *userdata, const struct spool_directory *directory,
+		     const char *name, uint64_t serial);
 	/* Something in the stats, or in health, is new. Called often. */
 	void (*changed)(void *userdata);
 };
@@ -55,8 +59,8 @@ void uploader_share(struct uploader *uploader, size_t spools);
 bool uploader_candidate(struct uploader *uploader, struct spool_directory *directory,
 			const char *name, usec_t at, const struct stat *st);
 
-/* Takes over an unfinished row of the ledger, before any candidate. 0 or a negative
- * errno. */
+/* Takes over an unfinished row of the ledger, before its file is a candidate. 0;
+ * -ENOBUFS: there is no place for it now; or another negative errno. */
 int uploader_restore(struct uploader *uploader, struct spool_directory *directory,
 		     const struct ledger_row *row);
 

@@ -390,6 +390,19 @@ int __wrap_ledger_find_waiting(struct ledger *l, const char *directory, const ch
 	return 1;
 }
 
+int __wrap_ledger_get(struct ledger *l, uint64_t serial, struct ledger_row *ret);
+int __wrap_ledger_get(struct ledger *l, uint64_t serial, struct ledger_row *ret)
+{
+	const struct row *row = find(serial);
+
+	if (!row)
+		return 0;
+	row_free(l->found);
+	l->found = row_new(&row->data);
+	*ret = l->found->data;
+	return 1;
+}
+
 void __wrap_ledger_counts(const struct ledger *l, uint64_t counts[4]);
 void __wrap_ledger_counts(const struct ledger *l, uint64_t counts[4])
 {

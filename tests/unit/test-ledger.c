@@ -657,6 +657,25 @@ static void test_find_waiting_asks_only_where_some_wait(void **state)
 	assert_int_equal(steps, 0);
 }
 
+static void test_get(void **state)
+{
+	struct world *w = *state;
+	struct ledger_row row = row_of(99, LEDGER_GRANTED, every_byte), found;
+	uint64_t serial;
+
+	open_ledger(w);
+	assert_int_equal(ledger_get(w->ledger, 99, &found), 0);
+	assert_int_equal(put(w, &row), 0);
+	serial = put_new(w, LEDGER_UPLOADED, "uploaded");
+	assert_int_equal(ledger_get(w->ledger, 99, &found), 1);
+	assert_rows_equal(&found, &row);
+	assert_int_equal(ledger_get(w->ledger, serial, &found), 1);
+	assert_string_equal(found.name, "uploaded");
+	assert_int_equal(ledger_drop(w->ledger, 99), 0);
+	put_new(w, LEDGER_GRANTED, "another");
+	assert_int_equal(ledger_get(w->ledger, 99, &found), 0);
+}
+
 static void test_find_waiting_uses_the_index(void **state)
 {
 	struct world *w = *state;
@@ -1708,6 +1727,7 @@ int main(int argc, char *argv[])
 		ledger_test(test_each_ends_where_told),
 		ledger_test(test_find_waiting),
 		ledger_test(test_find_waiting_asks_only_where_some_wait),
+		ledger_test(test_get),
 		ledger_test(test_find_waiting_uses_the_index),
 		ledger_test(test_done_means_synced),
 		ledger_test(test_the_caller_does_not_wait),

@@ -698,16 +698,18 @@ static void test_no_owner_keeps_out_another(void **state)
 	crowd_free(crowd);
 }
 
-/* What a start finds unfinished takes any place, or it would be begun once more. */
+/* What a start finds unfinished may wait for long: it leaves places to what is new, of
+ * its own owner and of the others. */
 static void test_unfinished(void **state)
 {
 	struct crowd *crowd = crowd_new(OWNERS);
 	struct schedule *s = &crowd->schedule;
-	struct item last = { .owner = &owners[0], .name = "last", .unfinished = true };
+	struct item last = { .owner = &owners[1], .name = "last", .unfinished = true };
+	size_t all = SCHEDULE_MAX - (OWNERS - 1) * SCHEDULE_OWN_MAX;
 
 	(void)state;
-	(void)crowd_add(crowd, &owners[0], SIZE_MAX);
-	while (crowd->count < SCHEDULE_MAX) {
+	assert_int_equal(schedule_room_unfinished(s), SCHEDULE_OLD_MAX);
+	while (crowd->count < SCHEDULE_OLD_MAX) {
 		struct item *item = &crowd->items[crowd->count];
 		char *name = crowd->names[crowd->count];
 
@@ -719,12 +721,29 @@ static void test_unfinished(void **state)
 		schedule_wait(s, item, ITEM_SETTLING, 1);
 	}
 	assert_int_equal(schedule_add(s, &last), -ENOBUFS);
-	assert_int_equal(schedule_room_of(s, &owners[1]), 0);
-	/* What is free again is the others', as it was theirs. */
+	assert_int_equal(schedule_room_unfinished(s), 0);
+	assert_int_equal(schedule_room_of(s, &owners[0]), all - SCHEDULE_OLD_MAX);
+	/* What is new may take the rest, and then there is none for what is not. */
+	(void)crowd_add(crowd, &owners[0], SIZE_MAX);
 	schedule_remove(s, &crowd->items[0]);
-	assert_int_equal(schedule_room(s), 0);
-	assert_int_equal(schedule_room_of(s, &owners[0]), 0);
-	assert_int_equal(schedule_room_of(s, &owners[1]), 1);
+	assert_int_equal(schedule_room_unfinished(s), 1);
+	assert_int_equal(crowd_add(crowd, &owners[0], 1), 1);
+	assert_int_equal(schedule_room_unfinished(s), 0);
+	last.owner = &owners[0];
+	assert_int_equal(schedule_add(s, &last), -ENOBUFS);
+	/* But of another owner's own. */
+	last.owner = &owners[1];
+	assert_int_equal(schedule_add(s, &last), 0);
+	assert_int_equal(s->unfinished, SCHEDULE_OLD_MAX);
+	assert_int_equal(schedule_room_of(s, &owners[1]), SCHEDULE_OWN_MAX - 1);
+	assert_false(schedule_set_unfinished(s, &crowd->items[crowd->count - 1]));
+	assert_true(schedule_set_unfinished(s, &last));
+	schedule_remove(s, &last);
+	assert_int_equal(s->unfinished, SCHEDULE_OLD_MAX - 1);
+	assert_true(schedule_set_unfinished(s, &crowd->items[crowd->count - 1]));
+	assert_int_equal(s->unfinished, SCHEDULE_OLD_MAX);
+	schedule_remove(s, &crowd->items[crowd->count - 1]);
+	assert_int_equal(s->unfinished, SCHEDULE_OLD_MAX - 1);
 	crowd_free(crowd);
 }
 

@@ -13,6 +13,7 @@
 // wrap: ledger_open ledger_close ledger_expect ledger_serial ledger_fd ledger_dispatch ledger_put
 // wrap: worker_new worker_queue worker_fd worker_dispatch worker_settle worker_free
 // wrap: ledger_drop ledger_finish ledger_broken ledger_each ledger_find_waiting ledger_counts
+// wrap: ledger_get
 // wrap: http_new http_renew http_free http_start http_cancel http_sent http_moved
 // wrap: health_init spool_disks_init breaker_failed breaker_succeeded breaker_next
 // wrap: breaker_start content_url_parse
