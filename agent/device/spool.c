@@ -17,7 +17,8 @@ struct spool {
 	struct once warned;
 	bool away, remote, polling;
 	bool told_away, told_polling;
-	int error; /* why it is away */
+	bool missed; /* SPOOL_FOUND is to be told */
+	int error;   /* why it is away */
 	uint64_t uploaded, failed;
 	bool routed;		      /* the way to it is watched, too */
 	sd_event_source *poll_source; /* finds the root, makes sure of it, polls */
@@ -270,6 +271,7 @@ static void on_unwatched(void *userdata, int error)
 static void tell_away(struct spool *spool, int error)
 {
 	spool->error = error;
+	spool->missed = true;
 	if (!spool->told_away)
 		spool->ops->news(spool->userdata, spool, NULL, SPOOL_AWAY, error);
 	spool->told_away = true;
@@ -283,6 +285,8 @@ static void on_lost(void *userdata, int error)
 	spool->away = true;
 	spool->error = error;
 	spool->polling = false;
+	spool->missed = true;
+	spool->ops->news(spool->userdata, spool, NULL, SPOOL_LOST, error);
 	/* Another may be in its place already: not from here, in the midst of the old. */
 	if (spool->watch)
 		arm(spool->poll_source, 0);
@@ -325,9 +329,11 @@ static void find_root(struct spool *spool)
 		start_polling(spool, 0);
 	else if (spool->watch)
 		spool_tree_watch(&spool->tree, spool->watch);
+	if (spool->missed)
+		spool->ops->news(spool->userdata, spool, NULL, SPOOL_FOUND, 0);
 	if (spool->told_away)
 		spool->ops->news(spool->userdata, spool, NULL, SPOOL_BACK, 0);
-	spool->told_away = false;
+	spool->missed = spool->told_away = false;
 	if (!spool->routed)
 		arm_poll(spool);
 }

@@ -28,6 +28,12 @@ struct spool;
 enum spool_news {
 	SPOOL_AWAY, /* its directory can't be opened: @error */
 	SPOOL_BACK,
+	/* Its path leads to it no more: its directories, the one of each file that it has
+	 * told of, are in no spool now. It is looked for. */
+	SPOOL_LOST,
+	/* After that or SPOOL_AWAY: there is a directory again, perhaps the same one, and
+	 * nothing in it was looked at yet. */
+	SPOOL_FOUND,
 	/* Inotify can't see (@error 0: a remote filesystem), or has no room. */
 	SPOOL_POLLING,
 	/* @directory can't be looked through: @error. Told once. */

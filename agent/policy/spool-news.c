@@ -67,6 +67,8 @@ void spool_news_tell(struct spool *spool, struct spool_directory *directory,
 		log_event(LOG_NOTICE, LOG_SPOOL_BACK, &fields,
 			  "The spool directory %s is back.", config->path);
 		break;
+	case SPOOL_LOST: /* may be found at once: no news for people */
+	case SPOOL_FOUND: break;
 	case SPOOL_POLLING: tell_polling(config, error); break;
 	case SPOOL_DIRECTORY_UNWRITABLE:
 		log_event(

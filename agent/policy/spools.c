@@ -234,6 +234,14 @@ static void take_back(struct spools *spools)
 	walk_again(spools);
 }
 
+/* What is under way goes on, and belongs to the spool again if that is found to be the
+ * same; of the rest, what is on record is kept for that day. */
+static void let_go(struct spools *spools, const struct spool *spool)
+{
+	uploader_unhome(spools->uploader, spools->config, spool);
+	uploader_rehome(spools->uploader, on_find, spools);
+}
+
 /* ---- what they tell ---- */
 
 static bool on_candidate(void *userdata, struct spool_directory *directory,
@@ -268,7 +276,9 @@ static void on_news(void *userdata, struct spool *spool,
 	case SPOOL_AWAY:
 	case SPOOL_DIRECTORY_UNWRITABLE:
 	case SPOOL_DIRECTORY_UNREADABLE: spools->away = true; break;
-	case SPOOL_BACK: take_back(spools); break;
+	case SPOOL_LOST: let_go(spools, spool); break;
+	case SPOOL_FOUND: take_back(spools); break;
+	case SPOOL_BACK:
 	case SPOOL_POLLING: break;
 	}
 }

@@ -14,7 +14,8 @@ static void unhome(void *userdata, const struct item *item)
 	struct file *file = container_of((struct item *)item, struct file, item);
 	const struct leaver *leaver = userdata;
 
-	if (spool_of(file->directory) != leaver->spool || file->adrift)
+	/* By its owner, as its directory may have left the spool before. */
+	if (item->owner != leaver->spool || file->adrift)
 		return;
 	file->adrift = true;
 	LIST_INSERT_HEAD(&leaver->uploader->drifting, file, drifting);

@@ -2,10 +2,11 @@
 
 /*
  * Uploader-rehome: what becomes of the files of a spool that is taken from the
- * configuration, or replaced by one with other settings.
+ * configuration, or replaced by one with other settings, or whose directory is lost.
  *
  *	uploader_unhome() for each such spool, spool_free(), spool_open() for the new
- *	ones, uploader_rehome(); and nothing else in between.
+ *	ones, uploader_rehome(); and nothing else in between. For one that is lost both,
+ *	and uploader_rehome() again when it is found.
  *
  * A file whose directory is one of a spool that is there now belongs to that from then on
  * and keeps all that it has: its attempts, its grant, its slot, the request under way. Of

@@ -486,6 +486,94 @@ static void a_spool_directory_replaced_by_another_is_taken_up_at_once(void **sta
 	world_stop(w);
 }
 
+/* Its file is on its way all the while: it is the same one in the same directory. */
+static void see_the_spool_go_and_come_back(struct world *w, bool told)
+{
+	_cleanup_free_ char *elsewhere = world_beside(w, "elsewhere");
+
+	hold(w, ENDPOINT_UPLOAD, FAULT_IN_BODY, 1);
+	world_drop_random(w, "under-way.bin", LARGE, 1);
+	wait_held(w, 1);
+	world_rename(w, w->spool, elsewhere, 0);
+	if (told)
+		world_wait_log(w, "can't be opened");
+	world_rename(w, elsewhere, w->spool, 0);
+	if (told)
+		world_wait_log(w, "is back");
+	/* With that it has looked at the other one, too. */
+	world_drop(w, "next.txt", "is taken as ever");
+	world_wait_sidecar(w, "next.txt");
+	let_go(w);
+	world_wait_sidecar(w, "under-way.bin");
+	assert_int_equal(service_assets_named(w->service, "under-way.bin"), 1);
+	assert_int_equal(service_asset_count(w->service), 2);
+}
+
+static void a_spool_that_goes_and_comes_back_sends_nothing_twice(void **state)
+{
+	static const struct world_options options = { .spool = POLL_SOON };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	see_the_spool_go_and_come_back(w, true);
+	world_assert_uploaded(w, "under-way.bin");
+	world_stop(w);
+}
+
+static void nor_does_one_that_comes_back_before_it_was_missed(void **state)
+{
+	static const struct world_options options = { .spool = POLL_SOON };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	see_the_spool_go_and_come_back(w, false);
+	world_assert_uploaded(w, "under-way.bin");
+	world_stop(w);
+}
+
+static void its_settings_count_for_what_comes_back_with_it(void **state)
+{
+	static const struct world_options options = {
+		.spool = POLL_SOON "AfterUpload=delete\n",
+	};
+	struct world *w = *state;
+
+	world_start(w, &options);
+	see_the_spool_go_and_come_back(w, true);
+	world_wait_gone(w, "under-way.bin");
+	world_stop(w);
+}
+
+/* One that waits for its storage has a grant, and is not to lose it. */
+static void what_waits_in_a_spool_that_comes_back_keeps_its_grant(void **state)
+{
+	static const struct world_options options = {
+		.spool = POLL_SOON,
+		.retry = "InitialDelay=1h\nMaxDelay=1h\n",
+	};
+	struct world *w = *state;
+	_cleanup_free_ char *elsewhere = NULL;
+
+	world_start(w, &options);
+	elsewhere = world_beside(w, "elsewhere");
+	service_fault(w->service, &(struct fault){ .endpoint = ENDPOINT_UPLOAD,
+						   .action = FAULT_ANSWER,
+						   .status = 503 });
+	world_drop(w, "waits.txt", "for its storage");
+	world_wait_log(w, "The storage is away");
+	service_clear_faults(w->service);
+	world_rename(w, w->spool, elsewhere, 0);
+	world_wait_log(w, "can't be opened");
+	world_reload(w); /* it is tried at once, but has no spool */
+	world_rename(w, elsewhere, w->spool, 0);
+	world_wait_log(w, "is back");
+	world_reload(w);
+	world_wait_uploaded(w, "waits.txt");
+	world_assert_uploaded(w, "waits.txt");
+	assert_int_equal(service_asset_count(w->service), 1);
+	world_stop(w);
+}
+
 static void a_spool_directory_deleted_under_a_file_on_its_way_and_made_again_goes_on(
 	void **state)
 {
@@ -611,7 +699,7 @@ static void a_spool_that_may_not_be_entered_for_a_while_loses_no_file(void **sta
 	world_chmod(w, w->spool, 0);
 	world_wait_log(w, "can't be opened");
 	let_go(w);
-	world_wait_log(w, "queued.txt: moving -> gone");
+	world_wait_log(w, "first.txt: moving -> gone");
 	world_chmod(w, w->spool, 0770);
 	world_wait_uploaded(w, "first.txt");
 	world_wait_uploaded(w, "queued.txt");
@@ -783,6 +871,10 @@ static void one_directory_by_two_paths_is_refused_at_the_start(void **state)
 
 static const struct CMUnitTest others[] = {
 	scenario(a_spool_directory_replaced_by_another_is_taken_up_at_once),
+	scenario(a_spool_that_goes_and_comes_back_sends_nothing_twice),
+	scenario(nor_does_one_that_comes_back_before_it_was_missed),
+	scenario(its_settings_count_for_what_comes_back_with_it),
+	scenario(what_waits_in_a_spool_that_comes_back_keeps_its_grant),
 	scenario(
 		a_spool_directory_deleted_under_a_file_on_its_way_and_made_again_goes_on),
 	scenario(a_spool_that_was_moved_with_its_parent_is_looked_for_at_its_path),
