@@ -8,10 +8,11 @@
 #include "view.h"
 
 #define BAR_WIDTH     20
-#define BAR_COLUMNS   80	    /* narrower terminals have no room for bars, */
-#define SIZES_COLUMNS 60	    /* nor for sizes */
-#define NARROWEST     20	    /* of what is cut to fit */
-#define ENDLESS	      (24 * 3600.0) /* seconds that are not counted */
+#define BAR_COLUMNS   80		  /* narrower terminals have no room for bars, */
+#define SIZES_COLUMNS 60		  /* nor for sizes */
+#define NARROWEST     20		  /* of what is cut to fit */
+#define ENDLESS	      (24 * 3600.0)	  /* seconds that are not counted */
+#define SILENCE	      (15 * USEC_PER_SEC) /* of one that works, is none */
 
 /* ECMA-48: select graphic rendition. */
 enum colour { PLAIN, RESET, BOLD, DIM, RED, GREEN, YELLOW };
@@ -125,6 +126,27 @@ static size_t room(const struct page *page, size_t widest, size_t others)
 
 /* ---- the whole ---- */
 
+/* How long it has said nothing, though it has something to say each second: while files
+ * are on their way. Else 0. */
+static usec_t silence(const struct page *page)
+{
+	const struct snapshot *s = page->snapshot;
+	usec_t silent = usec_sub(page->now, s->updated);
+
+	return s->updated > 0 && s->uploading > 0 && silent >= SILENCE ? silent : 0;
+}
+
+static void put_silence(struct page *page)
+{
+	char span[CLOCK_STRING_MAX];
+
+	if (silence(page) > 0)
+		line(page, RED,
+		     print("It has said nothing for %s: it hangs, perhaps on a filesystem "
+			   "that does not answer (NFS), or can't write its status file.",
+			   clock_format_span(span, silence(page))));
+}
+
 static void put_heading(struct page *page)
 {
 	static const char *const STATES[] = {
@@ -140,6 +162,7 @@ static void put_heading(struct page *page)
 	     print("asset-agent %s %s, for %s (process %" PRIu64 ")", s->version,
 		   STATES[s->state],
 		   clock_format_span(span, usec_sub(page->now, s->started)), s->pid));
+	put_silence(page);
 }
 
 static void put_counts(struct page *page)
@@ -433,7 +456,7 @@ static size_t take_share(size_t *left, size_t wanted, size_t most)
 static struct shares share_out(const struct page *page)
 {
 	const struct snapshot *s = page->snapshot;
-	size_t rows = page->view->rows, used = 4;
+	size_t rows = page->view->rows, used = silence(page) > 0 ? 5 : 4;
 	struct shares shares;
 
 	if (rows == 0)

@@ -38,6 +38,8 @@ static const char *const names[INVARIANTS] = {
 	[LOOP_DOES_NOT_SPIN] = "the loop does not spin",
 	[IDLE_MEANS_ASLEEP] = "who has nothing to do sleeps",
 	[NOTHING_LEAKS] = "nothing is left behind by an agent that ends",
+	[REPORTS_LEAVE_SPOOLS_ALONE] =
+		"a report needs no filesystem of a spool to answer",
 };
 
 struct watched { /* a service, as its breaker has it */
@@ -62,6 +64,7 @@ static struct {
 	const struct spool_disks *disks;
 	struct watched services[SIM_SERVICES];
 	bool disk_open;
+	bool surveying;
 	uint64_t last_request, attempts;
 	unsigned slow_disks;
 	usec_t stamps[STAMPS];
@@ -394,6 +397,14 @@ usec_t __wrap_bucket_next(const struct bucket *b, usec_t now)
 	return __real_bucket_next(b, now);
 }
 
+/* ---- what is told of it ---- */
+
+void check_disk_use(void)
+{
+	if (check.surveying)
+		check_broken(REPORTS_LEAVE_SPOOLS_ALONE, "it is asked something");
+}
+
 /* ---- other faults that show what a check is worth ---- */
 
 enum slots_turn __real_slots_turn(const struct slots *slots, size_t large);
@@ -536,8 +547,16 @@ int __real_survey_take(const struct survey *survey, struct snapshot *ret);
 int __wrap_survey_take(const struct survey *survey, struct snapshot *ret);
 int __wrap_survey_take(const struct survey *survey, struct snapshot *ret)
 {
-	int r = __real_survey_take(survey, ret);
+	struct stat st;
+	int r;
 
+	check.surveying = true;
+	if (sim.sabotage == SABOTAGE_CURIOSITY && survey->spool_count > 0) {
+		(void)stat(spool_config(survey->spools[0])->path, &st);
+		sim.sabotaged++;
+	}
+	r = __real_survey_take(survey, ret);
+	check.surveying = false;
 	if (r == 0 && ret->uploading > check.slots)
 		check_broken(SLOTS_ARE_KEPT, "%llu are told to be uploaded",
 			     (unsigned long long)ret->uploading);

@@ -147,6 +147,7 @@ static struct sim_inode *walk(int at, const char *path, const char **ret_name)
 {
 	struct sim_inode *here = disk.root;
 
+	check_disk_use();
 	if (*path != '/')
 		here = at >= FD_BASE ? disk.fds[at - FD_BASE].inode : NULL;
 	for (;;) {
@@ -497,6 +498,7 @@ static void fill_stat(const struct sim_inode *inode, struct stat *ret)
 int __wrap_fstat64(int fd, struct stat *ret);
 int __wrap_fstat64(int fd, struct stat *ret)
 {
+	check_disk_use();
 	fill_stat(sim_inode_of(fd), ret);
 	return 0;
 }

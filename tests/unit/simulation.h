@@ -62,6 +62,7 @@ enum invariant {
 	LOOP_DOES_NOT_SPIN,
 	IDLE_MEANS_ASLEEP,
 	NOTHING_LEAKS,
+	REPORTS_LEAVE_SPOOLS_ALONE,
 	INVARIANTS
 };
 
@@ -89,6 +90,7 @@ enum sabotage {
 	SABOTAGE_SPIN,		 /* a source can't be switched off */
 	SABOTAGE_INSOMNIA,	 /* a timer comes back and back */
 	SABOTAGE_LEAK,		 /* a descriptor is not closed */
+	SABOTAGE_CURIOSITY,	 /* a report looks at a spool's filesystem */
 	SABOTAGES
 };
 
@@ -336,6 +338,8 @@ const char *check_name(enum invariant which);
 void check_started(const struct sim_request *request);
 void check_answered(const struct sim_request *request);
 void check_gone(const struct sim_request *request);
+/* The filesystem of the spools is asked something. */
+void check_disk_use(void);
 void check_source_disposed(const char *name, const struct fs_identity *identity);
 void check_receipt(const char *text);
 void check_error_sidecar(const char *name, const char *text);

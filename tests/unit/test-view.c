@@ -80,6 +80,24 @@ static const struct snapshot busy = {
 	.retry_count = ARRAY_SIZE(retries),
 };
 
+static const struct snapshot hanging = {
+	.version = (char *)"0.1.0",
+	.pid = 7,
+	.started = AGO(60),
+	.updated = AGO(35),
+	.state = SNAPSHOT_RUNNING,
+	.uploading = 1,
+};
+
+/* Nothing is to be told of one that has nothing to do. */
+static const struct snapshot at_rest = {
+	.version = (char *)"0.1.0",
+	.pid = 7,
+	.started = AGO(60),
+	.updated = AGO(35),
+	.state = SNAPSHOT_RUNNING,
+};
+
 static const struct snapshot idle = {
 	.version = (char *)"0.1.0",
 	.pid = 1,
@@ -94,6 +112,14 @@ static const struct {
 } views[] = {
 	{ &idle, 0,
 	  "asset-agent 0.1.0 is starting, for 1.0s (process 1)\n"
+	  "Uploading 0, waiting 0, uploaded 0 (0 bytes), failed 0\n" },
+	{ &hanging, 0,
+	  "asset-agent 0.1.0 is running, for 1min 0s (process 7)\n"
+	  "It has said nothing for 35.0s: it hangs, perhaps on a filesystem that does "
+	  "not answer (NFS), or can't write its status file.\n"
+	  "Uploading 1, waiting 0, uploaded 0 (0 bytes), failed 0\n" },
+	{ &at_rest, 0,
+	  "asset-agent 0.1.0 is running, for 1min 0s (process 7)\n"
 	  "Uploading 0, waiting 0, uploaded 0 (0 bytes), failed 0\n" },
 	{ &busy, 0,
 	  "asset-agent 0.1.0 is running, for 2h 10min (process 123)\n"
