@@ -1,9 +1,8 @@
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 
 #include "ledger-thread.h"
+#include "thread.h"
 
 /* So many serials are spoken for at once: it costs a commit one more page, but seldom. */
 #define SERIAL_STEP 1024
@@ -394,21 +393,6 @@ static void *work(void *userdata)
 	return NULL;
 }
 
-static int start(struct ledger_thread *t)
-{
-	sigset_t all, before;
-	int r;
-
-	/* Signals are for the loop's thread. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&t->id, NULL, work, t);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r == 0)
-		(void)pthread_setname_np(t->id, "ledger");
-	return -r;
-}
-
 static void shared_init(struct shared *shared)
 {
 	pthread_condattr_t attributes;
@@ -456,7 +440,7 @@ int ledger_thread_new(struct ledger_db *db, struct ledger_thread **ret)
 	if (r >= 0)
 		r = ledger_db_reserved(t->db, &t->reserved);
 	if (r >= 0)
-		r = start(t);
+		r = thread_start("ledger", work, t, &t->id);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(t);

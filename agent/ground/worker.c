@@ -1,8 +1,7 @@
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 
 #include "macro.h"
+#include "thread.h"
 #include "worker.h"
 
 STAILQ_HEAD(jobs, worker_job);
@@ -125,21 +124,6 @@ void worker_settle(struct worker *w)
 	worker_dispatch(w);
 }
 
-static int start(struct worker *w, const char *name)
-{
-	sigset_t all, before;
-	int r;
-
-	/* Signals are for the caller's thread. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&w->id, NULL, work, w);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r == 0)
-		(void)pthread_setname_np(w->id, name);
-	return -r;
-}
-
 static void release(struct worker *w)
 {
 	(void)pthread_cond_destroy(&w->wake);
@@ -165,7 +149,7 @@ int worker_new(const char *name, struct worker **ret)
 	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->event_fd < 0)
 		return -errno;
-	r = start(w, name);
+	r = thread_start(name, work, w, &w->id);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(w);
