@@ -130,6 +130,7 @@ static void step(struct spool_scan *scan)
 			end_current(scan, -errno);
 			return;
 		}
+		scan->entries++;
 		if (!give(scan, entry->d_name)) {
 			hold(scan, entry->d_name);
 			return;

@@ -39,6 +39,7 @@ struct spool_scan {
 	DIR *stream;			 /* of the current one */
 	char *held;			 /* its entry that found no room, or NULL */
 	bool full;			 /* until spool_scan_resume() */
+	uint64_t entries;		 /* that were looked at, ever */
 };
 
 /* 0 or a negative errno; spool_scan_done() may be called in any case. */

@@ -249,6 +249,11 @@ bool spool_tree_is_idle(const struct spool_tree *tree)
 	return spool_scan_is_idle(&tree->scan);
 }
 
+uint64_t spool_tree_entries(const struct spool_tree *tree)
+{
+	return tree->scan.entries;
+}
+
 /* The part of @path below @directory, or NULL: it is not there. */
 static const char *path_below(const char *path, const char *directory)
 {

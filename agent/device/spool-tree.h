@@ -72,6 +72,9 @@ void spool_tree_overflow(struct spool_tree *tree, struct spool_directory *direct
 /* There is room again. */
 void spool_tree_resume(struct spool_tree *tree);
 
+/* How many entries were looked at in all scans so far. */
+uint64_t spool_tree_entries(const struct spool_tree *tree);
+
 /* Whether all that can be looked through was. */
 bool spool_tree_is_idle(const struct spool_tree *tree);
 

@@ -8,6 +8,12 @@
 #include "spool-tree.h"
 #include "spool.h"
 
+/* After a look for what was due then, the next one waits for so long for each entry that
+ * was looked at, up to a ceiling: however many files fail, and however soon each is to be
+ * tried again, most of the time goes to others. */
+#define LOOK_REST     USEC_PER_MSEC
+#define LOOK_REST_MAX (5 * USEC_PER_MINUTE)
+
 struct spool {
 	struct watch *watch; /* NULL: look once */
 	const struct config_spool *config;
@@ -24,6 +30,8 @@ struct spool {
 	sd_event_source *poll_source; /* finds the root, makes sure of it, polls */
 	sd_event_source *look_source; /* for spool_look_at() */
 	usec_t look_at;
+	usec_t looked_at;	 /* by the last one of those */
+	uint64_t looked_entries; /* that had been looked at before it */
 };
 
 const struct config_spool *spool_config(const struct spool *spool)
@@ -111,13 +119,28 @@ void spool_look_again(struct spool *spool)
 	spool_tree_look(&spool->tree);
 }
 
+static usec_t rested_at(const struct spool *spool)
+{
+	uint64_t entries = spool_tree_entries(&spool->tree) - spool->looked_entries;
+	uint64_t rests = MIN(entries, LOOK_REST_MAX / LOOK_REST);
+
+	return usec_add(spool->looked_at, rests * LOOK_REST);
+}
+
 static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct spool *spool = userdata;
+	usec_t now = clock_monotonic(), rested = rested_at(spool);
 
 	(void)source;
 	(void)usec;
+	if (rested > now) {
+		arm(spool->look_source, rested);
+		return 0;
+	}
 	spool->look_at = USEC_INFINITY;
+	spool->looked_at = now;
+	spool->looked_entries = spool_tree_entries(&spool->tree);
 	spool_look_again(spool);
 	return 0;
 }

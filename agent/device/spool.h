@@ -80,7 +80,9 @@ void spool_look_again(struct spool *spool);
 /* Something was mounted or moved: do all paths lead where they did? */
 void spool_check(struct spool *spool);
 
-/* Look through @directory again at @at (monotonic): something in it is due only then. */
+/* Look through @directory again at @at (monotonic): something in it is due only then. Not
+ * before the spool has rested from the last such look, the longer the more there was to
+ * look at. */
 void spool_look_at(struct spool_directory *directory, usec_t at);
 
 enum spool_state {

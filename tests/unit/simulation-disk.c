@@ -564,6 +564,7 @@ struct dirent64 *__wrap_readdir64(DIR *dir)
 	const struct entry *entry = stream->next;
 
 	sim.events++; /* each entry is a reason to be awake */
+	sim.entries++;
 	if (!entry)
 		return NULL;
 	stream->next = TAILQ_NEXT(entry, link);

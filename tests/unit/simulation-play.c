@@ -6,7 +6,7 @@
 #include "schedule.h"
 #include "simulation.h"
 
-#define FILES_MAX   1200
+#define FILES_MAX   3000
 #define OUTAGES_MAX 16
 #define ATTENTION   (5 * USEC_PER_MINUTE) /* for what no configuration bounds */
 
@@ -648,7 +648,8 @@ bool sim_play(uint64_t seed, enum sabotage sabotage)
 
 #define CROWD 1000 /* files */
 #define EARLY 50
-#define LARGE ((uint64_t)1 << 20) /* bytes */
+#define MANY  (SCHEDULE_MAX / 2 + 200) /* more than are kept in mind while they wait */
+#define LARGE ((uint64_t)1 << 20)      /* bytes */
 
 static struct {
 	struct sim_outage_report report;
@@ -822,6 +823,27 @@ bool sim_play_large_on_slow_disk(uint64_t seed)
 	(void)add_file("large2.jpg", STYLE_RENAME, 3 * LARGE, 1);
 	on_large_sending(NULL);
 	return end_single().broken == 0 && large.second_is_asked;
+}
+
+static void on_failed_for_long(void *userdata)
+{
+	(void)userdata;
+	play.done = true;
+	sim_terminate();
+}
+
+uint64_t sim_play_crowd_that_fails(uint64_t seed)
+{
+	begin_single(seed);
+	sim.config.retry.max_attempts = 1000;
+	sim.config.retry.initial_delay = sim.config.retry.max_delay = USEC_PER_MINUTE;
+	sim_services.refuses = true;
+	check_begin();
+	sim_config_begin();
+	add_crowd("crowd", MANY);
+	(void)sim_after(USEC_PER_MINUTE, on_failed_for_long, NULL);
+	(void)end_single();
+	return sim.entries;
 }
 
 static struct {

@@ -5,7 +5,7 @@
 #include "http.h"
 #include "simulation.h"
 
-#define ASSETS_MAX 16384
+#define ASSETS_MAX 32000
 #define ANSWER_MAX 1024
 #define URL_MARGIN (5 * USEC_PER_SEC) /* so near its end, a URL may be left */
 
@@ -420,7 +420,7 @@ static void answer_put(struct http_request *r)
 {
 	const struct sim_asset *asset = r->seen.asset;
 
-	if (sim.now >= asset->expires) {
+	if (sim.now >= asset->expires || sim_services.refuses) {
 		refuse_url(r, 403);
 	} else if (asset->content && sim_services.second_put != 200) {
 		if (asset->content != r->content)

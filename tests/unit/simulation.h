@@ -107,7 +107,8 @@ extern struct sim {
 	struct config config;
 	struct config_spool spool;
 	/* What was seen, for the report. */
-	uint64_t events, turns, files, requests, crashes, outages, reloads, sabotaged;
+	uint64_t events, turns, entries, files, requests, crashes, outages, reloads,
+		sabotaged;
 } sim;
 
 typedef void (*sim_fn)(void *userdata);
@@ -271,6 +272,7 @@ extern struct sim_services {
 	usec_t latency;
 	unsigned resets, stalls,
 		losses; /* permille of uploads (and questions) that fail */
+	bool refuses;	/* the storages refuse each URL */
 	int second_put; /* what a second PUT to a URL gets */
 	uint64_t rate;	/* bytes per second of one upload */
 } sim_services;
@@ -382,6 +384,10 @@ struct sim_disk_report sim_play_slow_disk(uint64_t seed);
 /* With one slot, a large file is sent to its end and its record takes days. Whether
  * another large one is asked for within minutes, and no more than one told of. */
 bool sim_play_large_on_slow_disk(uint64_t seed);
+
+/* For a minute a storage refuses each upload, of more files than are kept in mind while
+ * they wait. How many entries of the directory are read in that. */
+uint64_t sim_play_crowd_that_fails(uint64_t seed);
 
 /* For ten minutes there is no memory to take a file in, while one comes. Whether it is
  * done a minute after. */

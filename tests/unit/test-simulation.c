@@ -249,6 +249,18 @@ static void test_a_large_file_that_is_being_recorded(void **state)
 		assert_true(sim_play_large_on_slow_disk(seed));
 }
 
+/* Each of those that are not kept in mind is due at its own time, and each look for it
+ * meets all: a thousand a second are looked at, and the first two looks. */
+static void test_a_crowd_that_fails(void **state)
+{
+	uint64_t entries = sim_play_crowd_that_fails(1);
+
+	(void)state;
+	print_message("# a crowd that fails for a minute: %" PRIu64 " entries read\n",
+		      entries);
+	assert_in_range(entries, 1, 70 * 1000);
+}
+
 static void test_a_file_that_no_memory_was_left_for(void **state)
 {
 	(void)state;
@@ -273,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_a_disk_that_does_not_answer),
 		cmocka_unit_test(test_a_stop_on_such_a_disk),
 		cmocka_unit_test(test_a_large_file_that_is_being_recorded),
+		cmocka_unit_test(test_a_crowd_that_fails),
 		cmocka_unit_test(test_a_file_that_no_memory_was_left_for),
 		cmocka_unit_test(test_a_grant_that_no_memory_was_left_to_read),
 		cmocka_unit_test(test_seeds),
