@@ -539,6 +539,7 @@ static void draw_services(void)
 	sim_disk.leases = sim_chance(700);
 	sim_disk.loss = sim_chance(200) ? 100 : 0;
 	sim_ledger.latency = sim_span(USEC_PER_MSEC, 2 * USEC_PER_SEC);
+	sim_worker_latency = sim_span(USEC_PER_MSEC, USEC_PER_SEC);
 	play.body_max = 100000000 * USEC_PER_SEC / sim_services.rate;
 }
 
@@ -573,6 +574,7 @@ static void begin(uint64_t seed, enum sabotage sabotage)
 		(void)mime_parse(types, sizeof(types) - 1, &mime);
 	sim_disk_begin();
 	sim_ledger_begin();
+	sim_worker_begin();
 	sim_services_begin();
 	sim_text_put(SIM_SECRET_FILE, "right");
 	set_config();
@@ -769,7 +771,7 @@ struct sim_outage_report sim_play_dead_host(uint64_t seed)
 
 static void on_disk_answers(void *userdata)
 {
-	sim_ledger.latency = USEC_PER_MSEC;
+	sim_ledger.latency = sim_worker_latency = USEC_PER_MSEC;
 	on_drained(userdata);
 }
 
@@ -781,6 +783,19 @@ struct sim_disk_report sim_play_slow_disk(uint64_t seed)
 	sim_ledger.latency = USEC_PER_HOUR;
 	/* Longer than that takes, so that no URL runs out. */
 	sim_services.url_lifetime = USEC_PER_DAY;
+	add_crowd("crowd", EARLY);
+	(void)sim_after(3 * USEC_PER_HOUR, on_disk_answers, NULL);
+	report.broken = end_single().broken;
+	report.told = single.slow_disks;
+	return report;
+}
+
+struct sim_disk_report sim_play_slow_spool(uint64_t seed)
+{
+	struct sim_disk_report report = {};
+
+	begin_single(seed);
+	sim_worker_latency = USEC_PER_HOUR;
 	add_crowd("crowd", EARLY);
 	(void)sim_after(3 * USEC_PER_HOUR, on_disk_answers, NULL);
 	report.broken = end_single().broken;

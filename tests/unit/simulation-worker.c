@@ -11,7 +11,14 @@ struct worker {
 	bool settled;
 };
 
+usec_t sim_worker_latency;
+
 static struct worker *worker;
+
+void sim_worker_begin(void)
+{
+	sim_worker_latency = 2 * USEC_PER_MSEC;
+}
 
 bool sim_worker_is_busy(void)
 {
@@ -31,7 +38,7 @@ static void on_run(void *userdata);
 static void arm_run(struct worker *w)
 {
 	if (!w->run && !STAILQ_EMPTY(&w->queue))
-		w->run = sim_after(sim_span(10, sim_ledger.latency), on_run, w);
+		w->run = sim_after(sim_span(10, sim_worker_latency), on_run, w);
 }
 
 static void on_run(void *userdata)

@@ -233,7 +233,9 @@ bool sim_ledger_is_busy(void);
 
 /* ---- the thread that disposes (simulation-worker.c) ---- */
 
-/* As slow as the ledger, and it may be killed in the midst of a job. */
+extern usec_t sim_worker_latency; /* of a job, which may be killed in its midst */
+
+void sim_worker_begin(void);
 bool sim_worker_is_busy(void);
 
 /* ---- the services (simulation-service.c) ---- */
@@ -380,6 +382,9 @@ struct sim_disk_report {
 
 /* For three hours each commit takes an hour, while 50 files come. */
 struct sim_disk_report sim_play_slow_disk(uint64_t seed);
+
+/* The same of the disk of the spool, where each sidecar takes that long. */
+struct sim_disk_report sim_play_slow_spool(uint64_t seed);
 
 /* With one slot, a large file is sent to its end and its record takes days. Whether
  * another large one is asked for within minutes, and no more than one told of. */

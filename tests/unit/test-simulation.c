@@ -231,6 +231,18 @@ static void test_a_disk_that_does_not_answer(void **state)
 	}
 }
 
+static void test_a_spool_whose_disk_does_not_answer(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++) {
+		struct sim_disk_report seen = sim_play_slow_spool(seed);
+
+		print_message("# sidecars of an hour: told %u times\n", seen.told);
+		assert_int_equal(seen.broken, 0);
+		assert_in_range(seen.told, 1, 6);
+	}
+}
+
 /* A stop that nothing can bring to its end is left to the service manager. */
 static void test_a_stop_on_such_a_disk(void **state)
 {
@@ -283,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_an_outage_of_ten_minutes),
 		cmocka_unit_test(test_a_dead_host_holds_nobody_up),
 		cmocka_unit_test(test_a_disk_that_does_not_answer),
+		cmocka_unit_test(test_a_spool_whose_disk_does_not_answer),
 		cmocka_unit_test(test_a_stop_on_such_a_disk),
 		cmocka_unit_test(test_a_large_file_that_is_being_recorded),
 		cmocka_unit_test(test_a_crowd_that_fails),
