@@ -36,13 +36,20 @@ static void count_apart(struct spool_directory *directory)
 		root->aparts += directory->apart ? 1U : -1U;
 }
 
-bool spool_directory_set_apart(struct spool_directory *directory, bool apart)
+bool spool_directory_set_apart(struct spool_directory *directory, bool apart,
+			       usec_t until)
 {
+	directory->apart_until = until;
 	if (directory->apart == apart)
 		return false;
 	directory->apart = apart;
 	count_apart(directory);
 	return true;
+}
+
+usec_t spool_directory_apart_until(const struct spool_directory *directory)
+{
+	return directory->apart ? directory->apart_until : 0;
 }
 
 /* Only what is held can't be deleted and its inode number given to another. */
@@ -108,7 +115,7 @@ void spool_directory_leave(struct spool_directory *directory, struct watch *watc
 	if (directory->wd >= 0)
 		watch_remove(watch, directory->wd);
 	directory->wd = -1;
-	(void)spool_directory_set_apart(directory, false);
+	(void)spool_directory_set_apart(directory, false, 0);
 	directory->spool = NULL;
 	directory->root = NULL;
 	directory->parent = NULL;

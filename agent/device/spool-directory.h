@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
+#include "clock.h"
 #include "macro.h"
 #include "watch.h"
 
@@ -37,7 +38,8 @@ struct spool_directory {
 	size_t relative;		/* where in `path` that below the root begins */
 	bool failed;			/* it could not be read when it was tried last */
 	bool closed;			/* nor a file be made in it */
-	bool apart;			/* from DoneDirectory */
+	bool apart;			/* from DoneDirectory, */
+	usec_t apart_until;		/* which is looked at again then */
 	unsigned aparts;		/* the root: so many of the spool's are */
 
 	/* Those of spool-index. */
@@ -63,8 +65,13 @@ DEFINE_CLEANUP(struct spool_directory *, spool_directory_unrefp, spool_directory
  * somebody but the spool has a reference; or a negative errno. */
 int spool_directory_fd(struct spool_directory *directory);
 
-/* Notes whether its files can't be moved to where they are to go. Whether that is new. */
-bool spool_directory_set_apart(struct spool_directory *directory, bool apart);
+/* Notes whether its files can't be moved to where they are to go, and that this is looked
+ * at again at @until (monotonic). Whether it is new. */
+bool spool_directory_set_apart(struct spool_directory *directory, bool apart,
+			       usec_t until);
+
+/* When that is to be looked at: 0, as they can, for all that is known. */
+usec_t spool_directory_apart_until(const struct spool_directory *directory);
 
 /* The path below the spool's own, "" for that itself. */
 const char *spool_directory_relative(const struct spool_directory *directory);

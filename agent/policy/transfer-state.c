@@ -8,6 +8,9 @@
 /* When to look again while we are out of memory or descriptors. */
 #define SHORTAGE_DELAY USEC_PER_SEC
 
+/* How long after the one that looks whether files can be moved the others come. */
+#define HELD_STAGGER (100 * USEC_PER_MSEC)
+
 static const char *const step_names[] = {
 	[STEP_TAKE] = "take",
 	[STEP_ASK] = "ask",
@@ -297,6 +300,13 @@ void transfer_record_failed(struct transfer *t, int error, const char *what)
 	transfer_pause(t);
 }
 
+usec_t transfer_held_until(const struct spool_directory *directory, usec_t now)
+{
+	usec_t until = spool_directory_apart_until(directory);
+
+	return until > now ? usec_add(until, HELD_STAGGER) : 0;
+}
+
 static struct log_fields held_fields(const struct transfer *t)
 {
 	const struct config_spool *spool = transfer_spool(t);
@@ -310,9 +320,10 @@ void transfer_hold(struct transfer *t, int error)
 	const struct log_fields fields = held_fields(t);
 	const struct config_spool *spool = transfer_spool(t);
 	usec_t wait = spool ? spool->poll_interval : USEC_PER_MINUTE;
+	usec_t until = usec_add(clock_monotonic(), wait);
 	char span[CLOCK_STRING_MAX];
 
-	if (spool_directory_set_apart(t->directory, true))
+	if (spool_directory_set_apart(t->directory, true, until))
 		log_event(
 			LOG_WARNING, LOG_SPOOL_HELD, &fields,
 			"No file can be moved from %s to DoneDirectory=%s: %s. The files "
@@ -324,15 +335,27 @@ void transfer_hold(struct transfer *t, int error)
 					: log_errno(error),
 			clock_format_span(span, wait));
 	back_to_take(t);
-	t->again_at = usec_add(clock_monotonic(), wait);
+	t->again_at = until;
 	transfer_finish(t, TRANSFER_HELD);
+}
+
+bool transfer_stay_held(struct transfer *t)
+{
+	usec_t until = transfer_held_until(t->directory, clock_monotonic());
+
+	if (until == 0)
+		return false;
+	back_to_take(t);
+	t->again_at = until;
+	transfer_finish(t, TRANSFER_HELD);
+	return true;
 }
 
 void transfer_release(struct transfer *t)
 {
 	const struct log_fields fields = held_fields(t);
 
-	if (spool_directory_set_apart(t->directory, false))
+	if (spool_directory_set_apart(t->directory, false, 0))
 		log_event(LOG_NOTICE, LOG_SPOOL_FREE, &fields,
 			  "Files can be moved from %s again; they wait no longer.",
 			  spool_directory_path(t->directory));

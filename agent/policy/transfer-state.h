@@ -217,5 +217,10 @@ void transfer_record_failed(struct transfer *transfer, int error, const char *wh
 /* It can't be moved to DoneDirectory: -EXDEV: that is on another filesystem; -ENOTDIR: no
  * directory. Waits, with all files of its own directory, and says so once. */
 void transfer_hold(struct transfer *transfer, int error);
+/* Until when (monotonic) the files of @directory wait after one has found at @now or
+ * before that they can't be moved: until it has looked again. 0: they don't wait. */
+usec_t transfer_held_until(const struct spool_directory *directory, usec_t now);
+/* Waits so long. False: it need not wait. */
+bool transfer_stay_held(struct transfer *transfer);
 /* It can. */
 void transfer_release(struct transfer *transfer);

@@ -144,6 +144,8 @@ static bool is_held(struct transfer *t, const struct config_spool *spool)
 
 	if (spool->after_upload != AFTER_MOVE)
 		return false;
+	if (transfer_stay_held(t))
+		return true;
 	r = fs_can_rename(spool_directory_path(t->directory), spool->done_directory);
 	if (r == 0 || r == -ENOTDIR) {
 		transfer_hold(t, r < 0 ? r : -EXDEV);

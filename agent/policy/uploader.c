@@ -254,6 +254,13 @@ static usec_t recall(struct uploader *u, struct file *file)
 	return file->transfer->again_at;
 }
 
+/* Until when it need not even be looked at; 0: it has to be. Who drains passes it over.
+ */
+static usec_t held_until(const struct file *file, usec_t now)
+{
+	return file->uploader->once ? 0 : transfer_held_until(file->directory, now);
+}
+
 /* It waits until @at, in mind while there is room for that, else in its directory: then
  * no crowd of files that fail, or are being written, keeps out the others. */
 static void wait_in_mind(struct uploader *u, struct file *file, enum item_state state,
@@ -307,7 +314,7 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 {
 	struct item *known = schedule_find(&u->schedule, directory, name);
 	struct file *file;
-	usec_t again_at;
+	usec_t again_at, until;
 
 	if (known) {
 		if (!st)
@@ -321,8 +328,11 @@ bool uploader_candidate(struct uploader *u, struct spool_directory *directory,
 		return false;
 	}
 	again_at = recall(u, file);
+	until = held_until(file, clock_monotonic());
 	if (again_at > at)
 		wait_in_mind(u, file, ITEM_WAITING, again_at);
+	else if (until > at)
+		wait_in_mind(u, file, ITEM_SETTLING, until);
 	else if (at > clock_monotonic())
 		uploader_wait(u, file, ITEM_SETTLING, at);
 	else if (st)
@@ -728,13 +738,21 @@ static usec_t start_next(struct uploader *u, usec_t now)
 	return soonest > now && look_at_next(u, now) ? 0 : soonest;
 }
 
-/* What was to wait until now. */
+/* What was to wait until now. Of the files of a directory that are held only one gets a
+ * slot, to look whether they still are. */
 static void advance(struct uploader *u, usec_t now)
 {
 	struct item *item;
 
-	while ((item = schedule_due(&u->schedule, now)))
-		ready(u, file_of(item), false);
+	while ((item = schedule_due(&u->schedule, now))) {
+		struct file *file = file_of(item);
+		usec_t until = held_until(file, now);
+
+		if (until > 0)
+			uploader_wait(u, file, item->state, until);
+		else
+			ready(u, file, false);
+	}
 }
 
 /* All in one turn of the loop, but none before the last one is chosen: one that comes to

@@ -862,6 +862,37 @@ uint64_t sim_play_crowd_that_fails(uint64_t seed)
 }
 
 static struct {
+	uint64_t questions;
+	bool done;
+} held;
+
+static void on_held_judged(void *userdata)
+{
+	held.done = !sim_due_file("crowd");
+	on_failed_for_long(userdata);
+}
+
+static void on_mended(void *userdata)
+{
+	held.questions = sim.questions;
+	sim_disk.apart = false;
+	(void)sim_after(5 * USEC_PER_MINUTE, on_held_judged, userdata);
+}
+
+uint64_t sim_play_held(uint64_t seed, bool *ret_done)
+{
+	begin_single(seed);
+	sim.spool.after_upload = AFTER_MOVE;
+	check_begin();
+	sim_config_begin();
+	sim_disk.apart = true;
+	add_crowd("crowd", MANY);
+	(void)sim_after(10 * USEC_PER_MINUTE, on_mended, NULL);
+	*ret_done = end_single().broken == 0 && held.done;
+	return held.questions;
+}
+
+static struct {
 	bool heard; /* there is a service manager */
 	usec_t stopped, extended;
 } manager;

@@ -107,8 +107,8 @@ extern struct sim {
 	struct config config;
 	struct config_spool spool;
 	/* What was seen, for the report. */
-	uint64_t events, turns, entries, files, requests, crashes, outages, reloads,
-		sabotaged;
+	uint64_t events, turns, entries, questions, files, requests, crashes, outages,
+		reloads, sabotaged;
 } sim;
 
 typedef void (*sim_fn)(void *userdata);
@@ -177,6 +177,7 @@ struct sim_disk_options {
 	int error;     /* of every change; 0: none */
 	bool leases;   /* the kernel can tell whether a file is being written */
 	unsigned loss; /* permille of events that overflow */
+	bool apart;    /* nothing can be moved from the spool to DoneDirectory */
 };
 extern struct sim_disk_options sim_disk;
 
@@ -393,6 +394,11 @@ bool sim_play_large_on_slow_disk(uint64_t seed);
 /* For a minute a storage refuses each upload, of more files than are kept in mind while
  * they wait. How many entries of the directory are read in that. */
 uint64_t sim_play_crowd_that_fails(uint64_t seed);
+
+/* For ten minutes more files than are kept in mind can't be moved to DoneDirectory.
+ * @ret_done: whether all are done within minutes after. How often it is looked whether
+ * they can. */
+uint64_t sim_play_held(uint64_t seed, bool *ret_done);
 
 /* For ten minutes there is no memory to take a file in, while one comes. Whether it is
  * done a minute after. */

@@ -8,7 +8,7 @@
 // wrap: openat64 __openat64_2 close read write fstat64 fstatat64 stat64 faccessat fcntl64
 // wrap: unlinkat renameat renameat2 futimens utimensat fchmod
 // wrap: fdopendir readdir64 dirfd closedir
-// wrap: fs_open_directory fs_is_remote fs_make_directories
+// wrap: fs_open_directory fs_is_remote fs_make_directories fs_can_rename
 // wrap: watch_new watch_free watch_add watch_remove watch_path mime_load mime_free
 // wrap: ledger_open ledger_close ledger_expect ledger_serial ledger_fd ledger_dispatch ledger_put
 // wrap: worker_new worker_queue worker_fd worker_dispatch worker_settle worker_free
@@ -273,6 +273,19 @@ static void test_a_crowd_that_fails(void **state)
 	assert_in_range(entries, 1, 70 * 1000);
 }
 
+/* One asks for all, each PollInterval=; at first, as many as have slots. */
+static void test_a_crowd_that_is_held(void **state)
+{
+	bool done;
+	uint64_t questions = sim_play_held(1, &done);
+
+	(void)state;
+	print_message("# a crowd that is held for 10 min: %" PRIu64 " questions\n",
+		      questions);
+	assert_in_range(questions, 60, 60 + 16 + 4);
+	assert_true(done);
+}
+
 static void test_a_file_that_no_memory_was_left_for(void **state)
 {
 	(void)state;
@@ -299,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_a_stop_on_such_a_disk),
 		cmocka_unit_test(test_a_large_file_that_is_being_recorded),
 		cmocka_unit_test(test_a_crowd_that_fails),
+		cmocka_unit_test(test_a_crowd_that_is_held),
 		cmocka_unit_test(test_a_file_that_no_memory_was_left_for),
 		cmocka_unit_test(test_a_grant_that_no_memory_was_left_to_read),
 		cmocka_unit_test(test_seeds),
