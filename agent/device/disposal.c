@@ -190,13 +190,11 @@ static int give_back(int fromfd, const char *hidden, int dirfd, const char *name
 	return r == -ENOENT ? 0 : r;
 }
 
-/* The name under which a file stands between its unlinking and the last look at it. */
-static void hidden_name(char buffer[static NAME_MAX + 1],
-			const struct fs_identity *identity)
+void disposal_hidden_name(char buffer[static NAME_MAX + 1], const char *name, ino_t inode)
 {
 	snprintf(buffer, NAME_MAX + 1,
-		 FS_TEMPORARY_PREFIX "delete-%" PRIx64 FS_TEMPORARY_SUFFIX,
-		 identity->inode);
+		 FS_TEMPORARY_PREFIX "delete-%jx-%" PRIx64 FS_TEMPORARY_SUFFIX,
+		 (uintmax_t)inode, fs_hash_name(name));
 }
 
 /* Whether somebody has the file open to change it: 1, 0 (also where nobody can tell), or
@@ -240,7 +238,7 @@ static int delete_source(const struct disposal *d)
 	char hidden[NAME_MAX + 1];
 	int same, r;
 
-	hidden_name(hidden, d->identity);
+	disposal_hidden_name(hidden, d->name, d->identity->inode);
 	/* A crash may have come between the two steps, and a writer after it. */
 	r = delete_hidden(d->dirfd, hidden, d->name, d->identity);
 	if (r < 0)

@@ -28,6 +28,12 @@ struct disposal_sight {
 	bool intact;  /* the source was there as it was uploaded, after its receipt was */
 };
 
+/* The name under which the file of that @name and @inode stands between its unlinking and
+ * the last look at it. An inode's number may soon be another file's, so it tells neither
+ * from the other alone. */
+void disposal_hidden_name(char buffer[static NAME_MAX + 1], const char *name,
+			  ino_t inode);
+
 /* Writes the receipt @sidecar, removes a stale error sidecar, and keeps, deletes or moves
  * the source, if it is still the one that was uploaded (a changed one stays, and is due
  * again). The upload must be durably recorded. 0; or a negative errno (-ENOSPC, -EROFS,

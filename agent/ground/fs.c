@@ -226,13 +226,12 @@ static void print_temporary(char name[static NAME_MAX + 1], uint64_t number)
 		 FS_TEMPORARY_PREFIX "%016" PRIx64 FS_TEMPORARY_SUFFIX, number);
 }
 
-/* FNV-1a. */
-static uint64_t hash_of(const char *text)
+uint64_t fs_hash_name(const char *name)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
 	return hash;
 }
 
@@ -240,7 +239,7 @@ static uint64_t hash_of(const char *text)
  * is taken, by whomever, others are drawn. */
 static int make_temporary(int dirfd, const char *target, char name[static NAME_MAX + 1])
 {
-	uint64_t number = hash_of(target);
+	uint64_t number = fs_hash_name(target);
 
 	for (int tries = 0; tries < 16; tries++) {
 		int fd;
@@ -260,7 +259,7 @@ void fs_clear_temporary(int dirfd, const char *name)
 {
 	char temporary[NAME_MAX + 1];
 
-	print_temporary(temporary, hash_of(name));
+	print_temporary(temporary, fs_hash_name(name));
 	(void)unlinkat(dirfd, temporary, 0);
 }
 

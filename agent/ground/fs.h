@@ -29,6 +29,9 @@ bool fs_before(struct timespec a, struct timespec b);
 #define FS_TEMPORARY_SUFFIX ".tmp"
 bool fs_is_temporary(const char *name);
 
+/* A number that stands for @name in the name of a temporary file (FNV-1a). */
+uint64_t fs_hash_name(const char *name);
+
 /* Opens the directory @path (relative to @at, or absolute) for *at() calls, following no
  * link in @path when @at is given. The descriptor, or a negative errno. */
 int fs_open_directory(int at, const char *path);

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "disposal.h"
 #include "fs.h"
 #include "macro.h"
 #include "sidecar.h"
@@ -503,9 +504,7 @@ static void names_of_our_temporary_files_can_be_taken(void **state)
 
 		world_drop(w, names[i], names[i]);
 		assert_int_equal(stat(path, &st), 0);
-		(void)snprintf(hidden, sizeof(hidden),
-			       FS_TEMPORARY_PREFIX "delete-%jx" FS_TEMPORARY_SUFFIX,
-			       (uintmax_t)st.st_ino);
+		disposal_hidden_name(hidden, names[i], st.st_ino);
 		if (i == 0)
 			world_write(w, hidden, "somebody's own");
 		else if (i == 1)

@@ -298,10 +298,9 @@ static void test_delete(void **state)
 /* The name under which it stands while it is being deleted. */
 static const char *hidden_of(const struct scene *s)
 {
-	static char name[64];
+	static char name[NAME_MAX + 1];
 
-	snprintf(name, sizeof(name), FS_TEMPORARY_PREFIX "delete-%jx" FS_TEMPORARY_SUFFIX,
-		 (uintmax_t)s->identity.inode);
+	disposal_hidden_name(name, s->disposal.name, s->identity.inode);
 	return name;
 }
 
@@ -315,6 +314,23 @@ static void test_delete_hidden(void **state)
 	assert_int_equal(finish_again(s), 0);
 	assert_true(has_receipt(s, s->spool, "a.jpg"));
 	assert_int_equal(entries(s->spool), 1);
+}
+
+/* Its row is still in the ledger although it is deleted, and another file that has its
+ * inode's number was hidden when the agent was killed: that is none of its own. */
+static void test_delete_beside_a_hidden_one(void **state)
+{
+	_cleanup_scene_ struct scene *s = scene_make(AFTER_DELETE, "a.jpg");
+	char others[NAME_MAX + 1];
+
+	(void)state;
+	assert_int_equal(unlinkat(s->spool, "a.jpg", 0), 0);
+	disposal_hidden_name(others, "b.jpg", s->identity.inode);
+	put_file(s->spool, others, "of another");
+	assert_int_equal(finish_again(s), 0);
+	assert_true(has_receipt(s, s->spool, "a.jpg"));
+	assert_false(is_there(s->spool, "a.jpg"));
+	assert_true(file_holds(s->spool, others, "of another"));
 }
 
 /* And then somebody who had it open wrote to it: it gets a name back, and nothing that
@@ -753,6 +769,7 @@ int main(void)
 		cmocka_unit_test(test_give_up_faults),
 		cmocka_unit_test(test_delete),
 		cmocka_unit_test(test_delete_hidden),
+		cmocka_unit_test(test_delete_beside_a_hidden_one),
 		cmocka_unit_test(test_delete_hidden_and_changed),
 		cmocka_unit_test(test_replaced_at_any_moment),
 		cmocka_unit_test(test_opened_at_any_moment),
