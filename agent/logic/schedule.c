@@ -337,6 +337,14 @@ struct item *schedule_peek_after(const struct item *item)
 	return queue ? TAILQ_FIRST(&queue->items) : NULL;
 }
 
+bool schedule_has_ready(const struct item *item, unsigned lane)
+{
+	for (enum item_size size = 0; size < ITEM_SIZES; size++)
+		if (!TAILQ_EMPTY(&item->group->queues[lane][size].items))
+			return true;
+	return false;
+}
+
 struct item *schedule_search(struct schedule *schedule, unsigned lane,
 			     bool (*suits)(const struct item *item))
 {

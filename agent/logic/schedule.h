@@ -108,6 +108,9 @@ struct item *schedule_peek(struct schedule *schedule, unsigned lane, enum item_s
 /* The same, of the owner whose turn comes after that of @item, which is such a one. */
 struct item *schedule_peek_after(const struct item *item);
 
+/* Whether any of the owner of @item is in ITEM_READY in @lane. */
+bool schedule_has_ready(const struct item *item, unsigned lane);
+
 /* One of those of @lane that @suits, or NULL: there is none. */
 struct item *schedule_search(struct schedule *schedule, unsigned lane,
 			     bool (*suits)(const struct item *item));

@@ -68,8 +68,8 @@ struct uploader {
 unsigned uploader_needs_of_lane(unsigned lane);
 
 /* The next file of @lane and @size whose spool's disk lets it start at @now; NULL: there
- * is none. *@ret_at is when there may be one: USEC_INFINITY: never, or a probe decides.
- */
+ * is none. *@ret_at is when there may be one: USEC_INFINITY: never, or a probe decides;
+ * @now or earlier: one of LANE_DISPOSE probes it first. */
 struct item *uploader_peek(struct uploader *uploader, unsigned lane, enum item_size size,
 			   usec_t now, usec_t *ret_at);
 

@@ -619,6 +619,16 @@ static const char *spool_path(const struct file *file)
 	return spool ? spool_config(spool)->path : NULL;
 }
 
+/* What is uploaded tells at once whether a disk that is away takes sidecars again. All
+ * others would keep the files of their spool waiting until they are sent. */
+static bool stands_back(const struct uploader *u, const struct item *item, unsigned lane)
+{
+	const struct file *file = container_of(item, const struct file, item);
+
+	return lane != LANE_DISPOSE && schedule_has_ready(item, LANE_DISPOSE) &&
+	       spool_disks_find(u->services->disks, spool_path(file));
+}
+
 /* The files of one spool wait for its disk together: one speaks for all. */
 struct item *uploader_peek(struct uploader *u, unsigned lane, enum item_size size,
 			   usec_t now, usec_t *ret_at)
@@ -631,7 +641,7 @@ struct item *uploader_peek(struct uploader *u, unsigned lane, enum item_size siz
 					     spool_path(file_of(item)), now);
 
 		soonest = MIN(soonest, at);
-		if (at <= now)
+		if (at <= now && !stands_back(u, item, lane))
 			break;
 	}
 	*ret_at = soonest;

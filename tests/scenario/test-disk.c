@@ -429,6 +429,44 @@ static void a_full_spool_holds_itself_alone(void **state)
 	unmount(w->spool);
 }
 
+/* Only what is uploaded already can tell soon whether there is room again: a new file
+ * would first be sent, which may take for hours. */
+static void a_full_spool_is_not_probed_by_new_files(void **state)
+{
+	static const struct world_options options = { .retry = RETRY,
+						      .upload = "MaxConcurrent=20\n",
+						      .report = "LogLevel=debug\n",
+						      .no_agent = true };
+	const struct fault stall = { .endpoint = ENDPOINT_UPLOAD, .action = FAULT_STALL };
+	struct world *w = *state;
+
+	world_start(w, &options);
+	mount_disk(w->spool);
+	write_files(w);
+	world_write(w, ".late", "late");
+	service_fault(w->service, &stall);
+	world_launch(w);
+	assert_true(service_wait_held(w->service, FILES, world_patience()));
+	free(fill_disk(w->spool));
+	service_clear_faults(w->service);
+	service_release(w->service);
+	assert_true(service_wait_received(w->service, FILES, world_patience()));
+	world_wait_log(w, "The disk of the spool first can't be written");
+	service_fault(w->service, &stall);
+	world_rename(w, ".late", "late.txt", 0);
+	for (int probes = 0; probes < 8; probes++) {
+		world_mark_log(w);
+		world_wait_log(w, "the probe failed too");
+	}
+	world_remove(w, ".filler");
+	assert_all_uploaded(w, w->spool);
+	service_clear_faults(w->service);
+	service_release(w->service);
+	world_wait_uploaded(w, "late.txt");
+	world_stop(w);
+	unmount(w->spool);
+}
+
 static void a_full_disk_of_the_state_holds_all_spools(void **state)
 {
 	static const struct world_options options = { .retry = RETRY, .no_agent = true };
@@ -685,6 +723,7 @@ int main(void)
 		scenario(a_read_only_spool_whose_files_are_deleted_is_waited_for),
 		scenario(a_read_only_spool_whose_files_are_moved_is_waited_for),
 		scenario(a_full_spool_holds_itself_alone),
+		scenario(a_full_spool_is_not_probed_by_new_files),
 		scenario(a_full_disk_of_the_state_holds_all_spools),
 		scenario(a_drain_uploads_what_is_in_other_spools_than_the_full_one),
 		scenario(a_full_spool_that_is_taken_away_is_not_spoken_of),

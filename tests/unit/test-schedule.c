@@ -582,15 +582,21 @@ static void test_sizes_stand_apart(void **state)
 	assert_ptr_equal(schedule_peek(&s, 0, ITEM_LARGE), &a);
 	assert_ptr_equal(schedule_peek(&s, 0, ITEM_SMALL), &c);
 	assert_int_equal(s.moving_large, 0);
+	assert_true(schedule_has_ready(&c, 0));
+	assert_false(schedule_has_ready(&c, 1));
 	schedule_start(&s, &a);
 	schedule_start(&s, &c);
 	assert_int_equal(s.moving_large, 1);
+	assert_true(schedule_has_ready(&c, 0)); /* the other large one */
 	/* It was sent: what is left to do is small. */
 	a.size = ITEM_SMALL;
 	schedule_ready(&s, &a, false);
 	assert_int_equal(s.moving_large, 0);
 	assert_ptr_equal(schedule_peek(&s, 0, ITEM_SMALL), &a);
 	schedule_start(&s, &b);
+	schedule_start(&s, &a);
+	assert_false(schedule_has_ready(&c, 0));
+	schedule_ready(&s, &a, false);
 	assert_int_equal(s.moving_large, 1);
 	/* Once it is sent, it is as any other. */
 	schedule_lighten(&s, &b);
