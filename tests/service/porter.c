@@ -34,21 +34,22 @@ static bool insert_held(struct service *service, struct request *request)
 void porter_hold(struct request *request, usec_t due)
 {
 	struct service *service = request->service;
-	bool first = false;
+	bool first = false, dropped;
 
 	/* Before anybody could resume it, for that would be lost. */
 	MHD_suspend_connection(request->connection);
 	{
 		HOLD(service);
 		request->due = due;
-		request->dropped = service->stopping;
-		if (!request->dropped) {
+		dropped = request->dropped = service->stopping;
+		if (!dropped) {
 			first = insert_held(service, request);
 			/* Told last: whoever waits for it may release it at once. */
 			record_held(&service->record, 1);
 		}
 	}
-	if (request->dropped)
+	/* What is held is the porter's by now. */
+	if (dropped)
 		MHD_resume_connection(request->connection);
 	if (first)
 		porter_wake(service);
