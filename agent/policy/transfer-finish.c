@@ -337,6 +337,7 @@ void transfer_dispose(struct transfer *t)
 	}
 	d->job.run = run_disposal;
 	d->job.done = on_disposed;
+	t->disposal = ++t->services->disposals;
 	transfer_leave_slot(t);
 	worker_queue(t->services->disposer, &d->job);
 }

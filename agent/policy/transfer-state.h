@@ -62,6 +62,7 @@ struct transfer_services {
 	struct token *token;
 	struct ledger *ledger;
 	struct worker *disposer; /* a thread for sidecars and sources */
+	uint64_t disposals;	 /* that it was given */
 	struct health *health;
 	struct spool_disks *disks;
 	struct failures *failures;
@@ -107,6 +108,7 @@ struct transfer {
 	bool restored;	  /* from the ledger, after a restart */
 	unsigned unreached; /* tries in a row that did not reach its host */
 	usec_t uploaded;    /* real time; 0: not yet */
+	uint64_t disposal;  /* its number among all: they are done in this order */
 
 	/* This try. */
 	struct http_request *request;

@@ -19,15 +19,26 @@ static uint64_t count_of(const struct transfer *t)
 	return ((uint64_t)t->step << 56) + transfer_moved(t);
 }
 
+/* Of those that rest for as long. Disposals wait for one another, perhaps for another
+ * disk: the first of them hangs. */
+static bool is_before(const struct transfer *t, const struct transfer *other)
+{
+	return other && t->step == STEP_DISPOSE && other->step == STEP_DISPOSE &&
+	       t->disposal < other->disposal;
+}
+
 static void look_at_file(struct file *file, usec_t step, struct uploader_sight *sight)
 {
 	const struct transfer *t = file->transfer;
 	usec_t rest = pulse_note(&file->pulse, count_of(t), step);
 
-	if (is_recording(t) && rest > sight->pulse.recording) {
-		sight->pulse.recording = rest;
-		sight->recording = t;
-	} else if (!is_recording(t) && rest > sight->pulse.resting) {
+	if (is_recording(t)) {
+		if (rest > sight->pulse.recording ||
+		    (rest == sight->pulse.recording && is_before(t, sight->recording))) {
+			sight->pulse.recording = rest;
+			sight->recording = t;
+		}
+	} else if (rest > sight->pulse.resting) {
 		sight->pulse.resting = rest;
 		sight->resting = t;
 	}

@@ -66,7 +66,8 @@ static struct {
 	bool disk_open;
 	bool surveying;
 	uint64_t last_request, attempts;
-	unsigned slow_disks;
+	unsigned slow_disks, misnamed;
+	char slow[NAME_MAX + 1]; /* the file that one was told by last; "": none since */
 	usec_t stamps[STAMPS];
 	uint64_t asked;
 } check;
@@ -96,6 +97,18 @@ uint64_t check_attempts_seen(void)
 unsigned check_slow_disks_seen(void)
 {
 	return check.slow_disks;
+}
+
+unsigned check_slow_disks_misnamed(void)
+{
+	return check.misnamed;
+}
+
+/* What was told to hang is what goes on first. */
+static void check_slow_one(const char *name)
+{
+	check.misnamed += check.slow[0] && !streq(name, check.slow);
+	check.slow[0] = '\0';
 }
 
 void check_broken(enum invariant which, const char *format, ...)
@@ -132,7 +145,7 @@ void check_begin(void)
 void check_receipt(const char *text)
 {
 	_cleanup_(json_putp) struct json_object *object = NULL;
-	const char *id = NULL, *modified = NULL;
+	const char *id = NULL, *modified = NULL, *name = NULL;
 	struct sim_asset *asset = NULL;
 	struct timespec instant;
 	uint64_t size;
@@ -148,6 +161,8 @@ void check_receipt(const char *text)
 		check_broken(RECEIPT_IS_TRUE, "%s", text);
 	else
 		asset->named = true;
+	if (object && json_get_string(object, "name", &name) > 0)
+		check_slow_one(name);
 }
 
 static uint64_t attempts_in(const char *text)
@@ -208,6 +223,8 @@ void __wrap_log_event(int level, enum log_kind kind, const struct log_fields *fi
 	if (!name || sim.dead)
 		return;
 	name++;
+	if (kind == LOG_DISK_SLOW)
+		snprintf(check.slow, sizeof(check.slow), "%s", name);
 	if (kind == LOG_RETRYING || kind == LOG_GIVEN_UP) {
 		check.attempts++;
 		check_attempts(name, fields->attempt);

@@ -656,7 +656,7 @@ bool sim_play(uint64_t seed, enum sabotage sabotage)
 static struct {
 	struct sim_outage_report report;
 	uint64_t requests_before;
-	unsigned slow_disks;
+	unsigned slow_disks, misnamed;
 	usec_t since;
 } single;
 
@@ -718,6 +718,7 @@ static struct sim_outage_report end_single(void)
 	single.report.broken = check_broken_count();
 	single.report.attempts = check_attempts_seen();
 	single.slow_disks = check_slow_disks_seen();
+	single.misnamed = check_slow_disks_misnamed();
 	end();
 	return single.report;
 }
@@ -800,6 +801,7 @@ struct sim_disk_report sim_play_slow_spool(uint64_t seed)
 	(void)sim_after(3 * USEC_PER_HOUR, on_disk_answers, NULL);
 	report.broken = end_single().broken;
 	report.told = single.slow_disks;
+	report.misnamed = single.misnamed;
 	return report;
 }
 

@@ -338,6 +338,8 @@ unsigned check_broken_count(void);
 uint64_t check_attempts_seen(void);
 /* And how often that the disk does not answer. */
 unsigned check_slow_disks_seen(void);
+/* By another file than the one whose sidecar was then written first. */
+unsigned check_slow_disks_misnamed(void);
 const char *check_name(enum invariant which);
 
 void check_started(const struct sim_request *request);
@@ -377,12 +379,15 @@ struct sim_outage_report sim_play_outage(uint64_t seed);
 struct sim_outage_report sim_play_dead_host(uint64_t seed);
 
 struct sim_disk_report {
-	unsigned told;	 /* how often the agent said that the disk does not answer */
-	unsigned broken; /* it is not stuck for that, nor is anything lost */
+	unsigned told;	   /* how often the agent said that the disk does not answer */
+	unsigned broken;   /* it is not stuck for that, nor is anything lost */
+	unsigned misnamed; /* how often by a file that only waited for another */
 };
 
 /* For three hours each commit takes an hour, while 50 files come. */
 struct sim_disk_report sim_play_slow_disk(uint64_t seed);
+/* The same of a spool's disk and its sidecars. */
+struct sim_disk_report sim_play_slow_spool(uint64_t seed);
 
 /* The same of the disk of the spool, where each sidecar takes that long. */
 struct sim_disk_report sim_play_slow_spool(uint64_t seed);
