@@ -574,6 +574,8 @@ int __wrap_survey_take(const struct survey *survey, struct snapshot *ret)
 	}
 	r = __real_survey_take(survey, ret);
 	check.surveying = false;
+	if (r == 0)
+		sim.waiting = ret->waiting;
 	if (r == 0 && ret->uploading > check.slots)
 		check_broken(SLOTS_ARE_KEPT, "%llu are told to be uploaded",
 			     (unsigned long long)ret->uploading);

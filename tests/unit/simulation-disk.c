@@ -10,7 +10,7 @@
 #include "watch.h"
 
 #define FD_BASE	    (1 << 20) /* below are those of the test program itself */
-#define FDS_MAX	    256
+#define FDS_MAX	    (2 * CONFIG_CONCURRENT_MAX)
 #define WATCHES	    8
 #define DEVICE	    7
 #define GROUP	    100

@@ -864,6 +864,60 @@ uint64_t sim_play_crowd_that_fails(uint64_t seed)
 }
 
 static struct {
+	bool fit, others_done, all_done;
+} storages;
+
+static void on_all_judged(void *userdata)
+{
+	/* Now and then one that nobody takes is granted anew. */
+	storages.all_done = !sim_due_file("crowd") &&
+			    sim_asset_count() <= play.count + 10;
+	on_failed_for_long(userdata);
+}
+
+static void on_storages_back(void *userdata)
+{
+	storages.fit = sim.waiting <= SCHEDULE_OLD_MAX;
+	storages.others_done = sim_due_count() <= 2 * CONFIG_CONCURRENT_MAX &&
+			       !sim_due_file("last");
+	for (unsigned i = SIM_STORAGE; i < SIM_STORAGE + 2; i++) {
+		sim_services.each[i].fault = FAULT_NONE;
+		check_outage_ends(i);
+	}
+	(void)sim_after(20 * USEC_PER_MINUTE, on_all_judged, userdata);
+}
+
+static void on_third_storage(void *userdata)
+{
+	(void)userdata;
+	sim_services.granted = SIM_STORAGE + 2;
+	(void)add_file("last.jpg", STYLE_RENAME, 1000, 1);
+}
+
+static void on_second_storage(void *userdata)
+{
+	(void)userdata;
+	sim_services.granted = SIM_STORAGE + 1;
+}
+
+bool sim_play_two_storages(uint64_t seed)
+{
+	begin_single(seed);
+	sim.config.upload.max_concurrent = CONFIG_CONCURRENT_MAX;
+	sim_services.url_lifetime = USEC_PER_DAY;
+	check_begin();
+	sim_config_begin();
+	for (unsigned i = SIM_STORAGE; i < SIM_STORAGE + 2; i++)
+		sim_services.each[i].fault = FAULT_REFUSED;
+	add_crowd("crowd", MANY);
+	(void)sim_after(USEC_PER_MINUTE, on_second_storage, NULL);
+	(void)sim_after(20 * USEC_PER_MINUTE, on_third_storage, NULL);
+	(void)sim_after(40 * USEC_PER_MINUTE, on_storages_back, NULL);
+	return end_single().broken == 0 && storages.fit && storages.others_done &&
+	       storages.all_done;
+}
+
+static struct {
 	uint64_t questions;
 	bool done;
 } held;

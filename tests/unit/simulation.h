@@ -106,6 +106,7 @@ extern struct sim {
 	enum sabotage sabotage;
 	struct config config;
 	struct config_spool spool;
+	uint64_t waiting; /* files, as the agent told last */
 	/* What was seen, for the report. */
 	uint64_t events, turns, entries, questions, files, requests, crashes, outages,
 		reloads, sabotaged;
@@ -399,6 +400,11 @@ bool sim_play_large_on_slow_disk(uint64_t seed);
 /* For a minute a storage refuses each upload, of more files than are kept in mind while
  * they wait. How many entries of the directory are read in that. */
 uint64_t sim_play_crowd_that_fails(uint64_t seed);
+
+/* Two storages go away one after the other, each with as many files granted for it as may
+ * be on their way at once: together more than have places while they wait. Whether all
+ * others are done before the two are back, and all are after, with one asset each. */
+bool sim_play_two_storages(uint64_t seed);
 
 /* For ten minutes more files than are kept in mind can't be moved to DoneDirectory.
  * @ret_done: whether all are done within minutes after. How often it is looked whether

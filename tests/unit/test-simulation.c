@@ -275,6 +275,13 @@ static void test_a_crowd_that_fails(void **state)
 	assert_in_range(entries, 1, 70 * 1000);
 }
 
+/* What is granted for them has a share of the places; the rest is found again. */
+static void test_storages_that_go_one_after_the_other(void **state)
+{
+	(void)state;
+	assert_true(sim_play_two_storages(1));
+}
+
 /* One asks for all, each PollInterval=; at first, as many as have slots. */
 static void test_a_crowd_that_is_held(void **state)
 {
@@ -314,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_a_stop_on_such_a_disk),
 		cmocka_unit_test(test_a_large_file_that_is_being_recorded),
 		cmocka_unit_test(test_a_crowd_that_fails),
+		cmocka_unit_test(test_storages_that_go_one_after_the_other),
 		cmocka_unit_test(test_a_crowd_that_is_held),
 		cmocka_unit_test(test_a_file_that_no_memory_was_left_for),
 		cmocka_unit_test(test_a_grant_that_no_memory_was_left_to_read),
