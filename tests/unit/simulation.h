@@ -390,9 +390,6 @@ struct sim_disk_report sim_play_slow_disk(uint64_t seed);
 /* The same of a spool's disk and its sidecars. */
 struct sim_disk_report sim_play_slow_spool(uint64_t seed);
 
-/* The same of the disk of the spool, where each sidecar takes that long. */
-struct sim_disk_report sim_play_slow_spool(uint64_t seed);
-
 /* With one slot, a large file is sent to its end and its record takes days. Whether
  * another large one is asked for within minutes, and no more than one told of. */
 bool sim_play_large_on_slow_disk(uint64_t seed);
