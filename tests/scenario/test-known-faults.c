@@ -598,7 +598,8 @@ static void receipts_that_found_no_room_are_written_once_there_is(void **state)
 	assert_int_equal(unlink(filler), 0);
 	world_assert_many_uploaded(w, FILES);
 	world_wait_log(w, "The disk of the spool first can be written again");
-	assert_int_equal(world_count_log(w, "The disk of the spool first can't be written"), 1);
+	assert_int_equal(
+		world_count_log(w, "The disk of the spool first can't be written"), 1);
 	/* The crash may have cut off the one request that was under way. */
 	assert_in_range(service_asset_count(w->service), FILES, FILES + 1);
 	world_stop(w);

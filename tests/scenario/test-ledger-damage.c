@@ -469,7 +469,9 @@ static void one_that_is_locked_while_it_runs_is_waited_for(void **state)
 	assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
 	assert_all_uploaded(w);
 	world_wait_log(w, "The disk of the state directory can be written again");
-	assert_int_equal(world_count_log(w, "The disk of the state directory can't be written"), 1);
+	assert_int_equal(
+		world_count_log(w, "The disk of the state directory can't be written"),
+		1);
 	assert_no_orphans(w);
 	world_stop(w);
 }
