@@ -264,9 +264,10 @@ static int open_done_directory(const struct disposal *d)
 		return -ENOMEM;
 	/* Set-group-ID comes from the parent: mkdir(2) takes none. */
 	r = fs_make_directories(path, 0770);
-	if (r < 0)
-		return r;
-	return fs_open_directory(AT_FDCWD, path);
+	if (r == 0)
+		r = fs_open_directory(AT_FDCWD, path);
+	/* That is no word of the file's own directory. */
+	return r == -ENOENT || r == -ESTALE ? -ENOTDIR : r;
 }
 
 /* 1: nothing of that name is there, 0: something is, or a negative errno. */

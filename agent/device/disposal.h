@@ -37,7 +37,9 @@ void disposal_hidden_name(char buffer[static NAME_MAX + 1], const char *name,
 /* Writes the receipt @sidecar, removes a stale error sidecar, and keeps, deletes or moves
  * the source, if it is still the one that was uploaded (a changed one stays, and is due
  * again). The upload must be durably recorded. 0; or a negative errno (-ENOSPC, -EROFS,
- * -EACCES, ...): something is left to do, and it can be called again. */
+ * -EACCES, ...): something is left to do, and it can be called again; -ENOENT, -ESTALE:
+ * `dirfd` is of a directory that is gone; -EXDEV, -ENOTDIR: the file can't be moved to
+ * `done_directory`, which is on another filesystem, or can't be a directory. */
 int disposal_finish(const struct disposal *disposal, const struct sidecar *sidecar,
 		    struct disposal_sight *ret);
 

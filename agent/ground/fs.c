@@ -366,6 +366,16 @@ static int stat_mount(const char *path, struct statx *ret)
 	return statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_MNT_ID, ret) < 0 ? -errno : 0;
 }
 
+/* The same of a directory that may be missing; in the place of a link that leads nowhere
+ * none can be made. */
+static int stat_target(const char *path, struct statx *ret)
+{
+	int r = stat_mount(path, ret);
+	struct stat st;
+
+	return r == -ENOENT && lstat(path, &st) == 0 ? -ENOTDIR : r;
+}
+
 int fs_can_rename(const char *from, const char *to)
 {
 	_cleanup_free_ char *there = strdup(to);
@@ -378,7 +388,7 @@ int fs_can_rename(const char *from, const char *to)
 	if (r < 0)
 		return r;
 	/* What is missing will be made in the nearest that is there. */
-	while ((r = stat_mount(there, &b)) == -ENOENT && strrchr(there, '/') > there)
+	while ((r = stat_target(there, &b)) == -ENOENT && strrchr(there, '/') > there)
 		*strrchr(there, '/') = '\0';
 	if (r == -ENOENT)
 		r = stat_mount("/", &b);

@@ -56,6 +56,13 @@ static bool is_directorys_fault(const struct transfer *t)
 	return r == -EACCES || r == -EROFS || !spool_of(t->directory);
 }
 
+static bool is_to_move(const struct transfer *t)
+{
+	const struct config_spool *spool = transfer_spool(t);
+
+	return spool && spool->after_upload == AFTER_MOVE;
+}
+
 /* The sidecar could not be written: what is to be told in it is kept, and it is tried
  * again, for as long as it takes. */
 static void sidecar_failed(struct transfer *t, int error)
@@ -65,7 +72,7 @@ static void sidecar_failed(struct transfer *t, int error)
 	char span[CLOCK_STRING_MAX];
 	usec_t wait;
 
-	if (error == -EXDEV) {
+	if (error == -EXDEV || (error == -ENOTDIR && is_to_move(t))) {
 		transfer_hold(t, error);
 		return;
 	}

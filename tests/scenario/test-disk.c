@@ -652,6 +652,55 @@ static void a_file_in_the_place_of_a_done_directory_holds_its_spool_alone(void *
 	world_stop(w);
 }
 
+/* As of a disk that is not mounted. */
+static void a_done_directory_whose_link_leads_nowhere_holds_its_spool(void **state)
+{
+	struct world *w = *state;
+	_cleanup_free_ char *done = NULL, *there = NULL;
+
+	world_start(w, &moving);
+	done = world_beside(w, "done");
+	there = world_beside(w, "there");
+	assert_int_equal(symlink(there, done), 0);
+	world_launch(w);
+	world_wait_ready(w);
+	write_files(w);
+	assert_held(w, done);
+	assert_int_equal(service_asset_count(w->service), 0);
+	world_mkdir(w, there);
+	assert_all_uploaded(w, there);
+	assert_cost_nothing(w);
+	world_stop(w);
+}
+
+/* The same, found out at the end. */
+static void one_whose_link_came_to_lead_nowhere_gets_its_files_later(void **state)
+{
+	const struct fault stall = { .endpoint = ENDPOINT_UPLOAD, .action = FAULT_STALL };
+	struct world_options options = moving;
+	struct world *w = *state;
+	_cleanup_free_ char *done = NULL, *there = NULL;
+
+	options.upload = "MaxConcurrent=20\n";
+	world_start(w, &options);
+	done = world_beside(w, "done");
+	there = world_beside(w, "there");
+	world_launch(w);
+	world_wait_ready(w);
+	service_fault(w->service, &stall);
+	write_files(w);
+	assert_true(service_wait_held(w->service, FILES, world_patience()));
+	assert_int_equal(symlink(there, done), 0);
+	service_clear_faults(w->service);
+	service_release(w->service);
+	world_wait_log(w, "No file can be moved from");
+	assert_untouched(w);
+	world_mkdir(w, there);
+	assert_all_uploaded(w, there);
+	assert_cost_nothing(w);
+	world_stop(w);
+}
+
 static void what_was_sent_before_it_was_on_another_disk_is_moved_later(void **state)
 {
 	struct world_options options = moving;
@@ -730,6 +779,8 @@ int main(void)
 		scenario(a_done_directory_on_another_disk_is_refused_at_the_start),
 		scenario(one_that_comes_to_be_on_another_disk_holds_its_spool_alone),
 		scenario(a_file_in_the_place_of_a_done_directory_holds_its_spool_alone),
+		scenario(a_done_directory_whose_link_leads_nowhere_holds_its_spool),
+		scenario(one_whose_link_came_to_lead_nowhere_gets_its_files_later),
 		scenario(what_was_sent_before_it_was_on_another_disk_is_moved_later),
 		scenario(a_drain_passes_over_a_spool_that_is_held),
 	};
