@@ -63,7 +63,8 @@ void spools_take_in(struct spools *spools)
 	walk(spools, strays_count(&spools->strays) > 0);
 }
 
-/* 1: taken over, 0: its spool is not there; -ENOBUFS: it has no place. */
+/* 1: taken over, 0: its spool is not there; -ENOBUFS: it has no place; or, for want of
+ * memory or descriptors, another negative errno. */
 static int restore_row(struct spools *spools, const struct ledger_row *row)
 {
 	for (size_t i = 0; i < spools->count; i++) {
@@ -71,10 +72,11 @@ static int restore_row(struct spools *spools, const struct ledger_row *row)
 			spool_directory_unrefp) struct spool_directory *directory = NULL;
 		int r = spool_find_directory(spools->list[i], row->directory, &directory);
 
-		if (r <= 0)
+		if (r == 0)
 			continue;
-		r = uploader_restore(spools->uploader, directory, row);
-		if (r == 0 || r == -ENOBUFS)
+		if (r > 0)
+			r = uploader_restore(spools->uploader, directory, row);
+		if (r == 0 || errno_is_shortage(r))
 			return r == 0 ? 1 : r;
 	}
 	return 0;
@@ -168,8 +170,11 @@ static bool take_in_of(struct spools *spools, struct spool_directory *directory,
 
 		/* It is walked to when there is room; else nothing would bring it back.
 		 */
-		if (r < 0 && r != -ENOBUFS)
+		if (r < 0 && r != -ENOBUFS) {
 			spool_look_at(directory, usec_add(clock_monotonic(), LOOK_DELAY));
+			/* Who looks once has ended by then. */
+			spools->unplaced += !spools->watch;
+		}
 		if (r < 0)
 			return false;
 	}

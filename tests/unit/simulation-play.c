@@ -994,7 +994,7 @@ usec_t sim_play_stop_on_slow_disk(uint64_t seed)
 }
 
 static struct {
-	bool is_short, is_short_for_urls, done;
+	bool is_short, is_short_for_urls, is_short_for_rows, done;
 	size_t assets; /* that were made by then */
 } memory;
 
@@ -1002,7 +1002,9 @@ int __real_schedule_add(struct schedule *schedule, struct item *item);
 int __wrap_schedule_add(struct schedule *schedule, struct item *item);
 int __wrap_schedule_add(struct schedule *schedule, struct item *item)
 {
-	return memory.is_short ? -ENOMEM : __real_schedule_add(schedule, item);
+	if (memory.is_short || (memory.is_short_for_rows && item->unfinished))
+		return -ENOMEM;
+	return __real_schedule_add(schedule, item);
 }
 
 static void on_memory_judged(void *userdata)
@@ -1052,6 +1054,33 @@ size_t sim_play_no_memory_for_urls(uint64_t seed)
 	sim_services.url_lifetime = USEC_PER_DAY;
 	add_crowd("crowd", 1);
 	(void)sim_after(10 * USEC_PER_MINUTE, on_memory_for_urls, NULL);
+	(void)end_single();
+	return memory.done ? memory.assets : 0;
+}
+
+static void on_memory_for_rows(void *userdata)
+{
+	memory.is_short_for_rows = false;
+	sim_services.each[SIM_STORAGE].fault = FAULT_NONE;
+	check_outage_ends(SIM_STORAGE);
+	(void)sim_after(10 * USEC_PER_MINUTE, on_memory_judged, userdata);
+}
+
+static void on_restart_without_memory(void *userdata)
+{
+	memory.is_short_for_rows = true;
+	(void)sim_after(10 * USEC_PER_MINUTE, on_memory_for_rows, userdata);
+	sim_terminate();
+}
+
+size_t sim_play_no_memory_for_rows(uint64_t seed)
+{
+	begin_single(seed);
+	sim_services.url_lifetime = USEC_PER_DAY;
+	sim_services.each[SIM_STORAGE].fault = FAULT_REFUSED;
+	check_outage_begins(SIM_STORAGE);
+	add_crowd("crowd", 1);
+	(void)sim_after(USEC_PER_MINUTE, on_restart_without_memory, NULL);
 	(void)end_single();
 	return memory.done ? memory.assets : 0;
 }

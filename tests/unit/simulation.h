@@ -415,6 +415,9 @@ bool sim_play_no_memory(uint64_t seed);
 /* For ten minutes there is no memory to read a URL that was granted, while a file comes.
  * How many assets were made until it was uploaded; 0: it was not. */
 size_t sim_play_no_memory_for_urls(uint64_t seed);
+/* The same of ten minutes after a restart, without memory for a row that is unfinished;
+ * there is some for a new file. */
+size_t sim_play_no_memory_for_rows(uint64_t seed);
 
 /* The slow disk, and SIGTERM after ten minutes: for how long after that the agent asked
  * the service manager for more time. */

@@ -309,6 +309,13 @@ static void test_a_grant_that_no_memory_was_left_to_read(void **state)
 		assert_int_equal(sim_play_no_memory_for_urls(seed), 1);
 }
 
+static void test_a_row_that_no_memory_was_left_for(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		assert_int_equal(sim_play_no_memory_for_rows(seed), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_a_crowd_that_is_held),
 		cmocka_unit_test(test_a_file_that_no_memory_was_left_for),
 		cmocka_unit_test(test_a_grant_that_no_memory_was_left_to_read),
+		cmocka_unit_test(test_a_row_that_no_memory_was_left_for),
 		cmocka_unit_test(test_seeds),
 	};
 	const char *replay = getenv("ASSET_TEST_SEED");
