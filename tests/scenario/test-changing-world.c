@@ -241,6 +241,8 @@ static void sidecar_of(char buffer[static 64], const char *name)
 	(void)snprintf(buffer, 64, "%s.asset.json", name);
 }
 
+static const char *trouble; /* what is told of a sidecar that can't be written */
+
 /* A directory in its place keeps a sidecar from being written; where files are moved
  * before that, a file in the place of their directory does. */
 static void reach_sidecar(struct world *w)
@@ -257,7 +259,7 @@ static void reach_sidecar(struct world *w)
 	}
 	let_go(w);
 	wait_for_step(w, "record the upload -> dispose");
-	world_wait_log(w, "Could not write the sidecar of");
+	world_wait_log(w, trouble);
 }
 
 static void leave_sidecar(struct world *w)
@@ -345,12 +347,14 @@ static void assert_moved(struct world *w, const char *name)
 }
 
 static const struct {
-	const char *spool;
+	const char *spool, *trouble;
 	void (*assert_arrived)(struct world *w, const char *name);
 } ends[] = {
-	[KEPT] = { NULL, assert_kept },
-	[DELETED] = { "AfterUpload=delete\n", assert_deleted },
-	[MOVED] = { "AfterUpload=move\nDoneDirectory=@ROOT@/done\n", assert_moved },
+	[KEPT] = { NULL, "Could not write the sidecar of", assert_kept },
+	[DELETED] = { "AfterUpload=delete\n", "Could not write the sidecar of",
+		      assert_deleted },
+	[MOVED] = { "AfterUpload=move\nDoneDirectory=@ROOT@/done\nPollInterval=100ms\n",
+		    "No file can be moved from", assert_moved },
 };
 
 /* ---- the matrix ---- */
@@ -427,6 +431,7 @@ static void every_change_is_seen(void **state)
 	};
 	struct world *w = *state;
 
+	trouble = ends[cell->end].trouble;
 	world_start(w, &options);
 	moments[cell->moment].reach(w);
 	for (size_t i = 0; i < CHANGES; i++)
