@@ -188,7 +188,7 @@ check-ready: $(PROGRAM) $(SERVICE) $(KEY_LIST) $(UNIT_TESTS) $(SCENARIO_TESTS) $
 check-parts-ready: $(KILLER) $(CRASH_TESTS) $(MEMORY_TEST) $(PRELOAD)
 
 # The longest first, so that none is left over in the end.
-LONGEST := simulation spool hostile-service hostile-spool restart ledger-damage known-outages \
+LONGEST := simulation places spool hostile-service hostile-spool restart ledger-damage known-outages \
            limits changing-world status
 programs = $(MANUAL_TEST) $(UNIT_TESTS) $(REPLAYS) $(SCENARIO_TESTS)
 long_programs = $(foreach name,$(LONGEST),$(filter %/test-$(name),$(programs)))
