@@ -399,6 +399,7 @@ static void a_spool_that_changes_knows_what_it_told(void **state)
 	world_upload(w, "one.txt");
 	world_reconfigure(w, &other);
 	world_upload(w, "two.txt");
+	world_wait_log(w, "two.txt as asset"); /* it counts from then on */
 	world_reload(w);
 	world_reload(w);
 	text = world_read(w, status);
